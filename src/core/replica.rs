@@ -1,0 +1,304 @@
+//! The whole index of an issuer in memory.
+//!
+//! A [`Fold`] reads the journal; when it is level with the head it becomes a [`Replica`], which can be asked.
+//! In scope: chain, counts, order. Out of scope: where journal and head come from.
+
+use std::{collections::BTreeMap, iter::Peekable, sync::Arc};
+
+use super::{
+    changeset::{Counts, Head, Linked},
+    revocation::Status,
+    serial::Serial,
+};
+
+/// Rows changed lately are kept beside the sorted base until there are this many.
+const RECENT: usize = 4096;
+
+/// The index of one issuer, level with its head. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    fold: Fold,
+}
+
+/// A journal read so far.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// In order of serial, each once.
+    base: Arc<Vec<Status>>,
+    /// Newer rows; they hide those in `base`.
+    recent: BTreeMap<Serial, Status>,
+    head: Head,
+    crl_seq: u64,
+}
+
+/// Why a journal is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplicaError {
+    /// A change set is missing or stands twice.
+    #[error("the journal goes from change set {after} to {found}; restore the missing ones from a backup")]
+    Gap {
+        /// The last one read.
+        after: u64,
+        /// The one that came next.
+        found: u64,
+    },
+    /// The chain does not begin at this issuer's key.
+    #[error("the journal belongs to another key: give an issuer with a new key a name of its own")]
+    OtherKey,
+    /// The chain is broken.
+    #[error("the hash chain breaks at change set {0}: it, or one before it, was altered after it was committed")]
+    Chain(u64),
+    /// The journal ends before or beside the head.
+    #[error("the head says change set {head}, but the journal ends at {journal}")]
+    Behind {
+        /// What the head says.
+        head: u64,
+        /// Where the journal ends.
+        journal: u64,
+    },
+    /// The head's hash or counts are not those of the journal.
+    #[error("the head's {0} are not those of the journal: it was altered by something other than a commit")]
+    Head(&'static str),
+}
+
+impl Fold {
+    /// Of an empty journal.
+    pub fn new(spki_hash: &[u8; 32]) -> Self {
+        Self { base: Arc::default(), recent: BTreeMap::new(), head: Head::genesis(spki_hash), crl_seq: 0 }
+    }
+
+    /// The last change set read.
+    pub fn seq(&self) -> u64 {
+        self.head.seq
+    }
+
+    /// Reads on; `sets` follow each other and what was read before.
+    pub fn read(&mut self, sets: &[Linked]) -> Result<(), ReplicaError> {
+        let mut changed = Vec::with_capacity(sets.iter().map(|linked| linked.set.changes.len()).sum());
+        for linked in sets {
+            let set = &linked.set;
+            if set.seq != self.head.seq + 1 {
+                return Err(ReplicaError::Gap { after: self.head.seq, found: set.seq });
+            }
+            if linked.prev != self.head.hash {
+                return Err(if set.seq == 1 { ReplicaError::OtherKey } else { ReplicaError::Chain(set.seq) });
+            }
+            self.head = self.head.then(set, self.head.counts);
+            if linked.hash != self.head.hash {
+                return Err(ReplicaError::Chain(set.seq));
+            }
+            if set.changes.iter().any(|(event, _)| event.touches_crls()) {
+                self.crl_seq = set.seq;
+            }
+            changed.extend(set.changes.iter().map(|(_, status)| *status));
+        }
+        self.change(changed);
+        Ok(())
+    }
+
+    fn change(&mut self, mut changed: Vec<Status>) {
+        // The newest row of each serial comes first, and is kept.
+        changed.sort_unstable_by_key(|status| (status.serial, u64::MAX - status.seq));
+        changed.dedup_by_key(|status| status.serial);
+        for status in &changed {
+            let old = self.get(&status.serial).map(|old| old.state);
+            self.head.counts.change(old, status.state);
+        }
+        if self.recent.len() + changed.len() <= RECENT {
+            self.recent.extend(changed.into_iter().map(|status| (status.serial, status)));
+        } else {
+            if !self.recent.is_empty() {
+                self.base = Arc::new(self.rows().copied().collect());
+                self.recent.clear();
+            }
+            self.base = Arc::new(Merge::new(self.base.iter(), changed.iter()).copied().collect());
+        }
+    }
+
+    fn get(&self, serial: &Serial) -> Option<&Status> {
+        self.recent.get(serial).or_else(|| {
+            let at = self.base.binary_search_by_key(serial, |status| status.serial).ok()?;
+            self.base.get(at)
+        })
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Status> {
+        Merge::new(self.base.iter(), self.recent.values())
+    }
+
+    /// Becomes a replica, if it is level with `head`.
+    pub fn level(self, head: &Head) -> Result<Replica, ReplicaError> {
+        if self.head.seq != head.seq {
+            return Err(ReplicaError::Behind { head: head.seq, journal: self.head.seq });
+        }
+        if self.head.hash != head.hash {
+            return Err(if head.seq == 0 { ReplicaError::OtherKey } else { ReplicaError::Head("hash and seq") });
+        }
+        if self.head.counts != head.counts {
+            return Err(ReplicaError::Head("counts"));
+        }
+        Ok(Replica { fold: self })
+    }
+}
+
+impl Replica {
+    /// To read on from here.
+    pub fn resume(&self) -> Fold {
+        self.fold.clone()
+    }
+
+    /// The head it is level with.
+    pub fn head(&self) -> &Head {
+        &self.fold.head
+    }
+
+    /// The last change set that can have changed what CRLs list.
+    pub fn crl_seq(&self) -> u64 {
+        self.fold.crl_seq
+    }
+
+    /// How many rows are in which state.
+    pub fn counts(&self) -> Counts {
+        self.fold.head.counts
+    }
+
+    /// What is known of a serial.
+    pub fn get(&self, serial: &Serial) -> Option<&Status> {
+        self.fold.get(serial)
+    }
+
+    /// All rows in order of serial.
+    pub fn rows(&self) -> impl Iterator<Item = &Status> {
+        self.fold.rows()
+    }
+}
+
+/// Two runs in order of serial as one; where both have a serial, the newer run's row counts.
+struct Merge<A: Iterator, B: Iterator> {
+    older: Peekable<A>,
+    newer: Peekable<B>,
+}
+
+impl<'a, A: Iterator<Item = &'a Status>, B: Iterator<Item = &'a Status>> Merge<A, B> {
+    fn new(older: A, newer: B) -> Self {
+        Self { older: older.peekable(), newer: newer.peekable() }
+    }
+}
+
+impl<'a, A: Iterator<Item = &'a Status>, B: Iterator<Item = &'a Status>> Iterator for Merge<A, B> {
+    type Item = &'a Status;
+
+    fn next(&mut self) -> Option<&'a Status> {
+        match (self.older.peek(), self.newer.peek()) {
+            (Some(old), Some(new)) if old.serial < new.serial => self.older.next(),
+            (Some(old), Some(new)) => {
+                if old.serial == new.serial {
+                    self.older.next();
+                }
+                self.newer.next()
+            }
+            (Some(_), None) => self.older.next(),
+            (None, _) => self.newer.next(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{
+        changeset::{ChainHash, ChangeSet},
+        revocation::{Event, Reason, State},
+        time::Timestamp,
+    };
+
+    const KEY: [u8; 32] = [9; 32];
+
+    fn status(serial: u32, state: State, seq: u64) -> Status {
+        let listed = state != State::Valid;
+        Status {
+            serial: Serial::from_hex(&format!("{:x}", serial + 1)).unwrap(),
+            state,
+            revoked_at: listed.then(|| Timestamp::from_seconds(5).unwrap()),
+            reason: (state == State::Held).then_some(Reason::CertificateHold),
+            invalidity_date: None,
+            not_after: None,
+            seq,
+        }
+    }
+
+    /// A journal of change sets of `size` new revocations each.
+    fn journal(sets: u64, size: u32) -> Vec<Linked> {
+        let mut hash = ChainHash::genesis(&KEY);
+        let set = |seq: u64| {
+            // Serials come in no order.
+            let serial = |at: u32| ((seq as u32 * size + at).wrapping_mul(2_654_435_761)) >> 8;
+            let changes = (0..size).map(|at| (Event::Revoked, status(serial(at), State::Revoked, seq))).collect();
+            let at = Timestamp::from_seconds(seq).unwrap();
+            let set = ChangeSet { seq, at, actor: "a".into(), comment: String::new(), changes };
+            let prev = hash;
+            hash = prev.then(&set);
+            Linked { set, prev, hash }
+        };
+        (1..=sets).map(set).collect()
+    }
+
+    fn fold(sets: &[Linked]) -> Fold {
+        let mut fold = Fold::new(&KEY);
+        fold.read(sets).unwrap();
+        fold
+    }
+
+    #[test]
+    fn rows_come_in_order_however_they_were_read() {
+        let sets = journal(120, 90);
+        let mut piecemeal = Fold::new(&KEY);
+        sets.chunks(7).for_each(|some| piecemeal.read(some).unwrap());
+        let whole = fold(&sets);
+        let rows: Vec<_> = whole.rows().copied().collect();
+        assert!(rows.is_sorted_by(|a, b| a.serial < b.serial));
+        assert!(piecemeal.rows().copied().eq(rows.iter().copied()));
+        assert_eq!(piecemeal.head, whole.head);
+        assert_eq!(whole.head.counts.revoked, rows.len() as u64);
+        assert!(rows.iter().all(|row| piecemeal.get(&row.serial) == Some(row)));
+    }
+
+    #[test]
+    fn a_newer_row_hides_the_older_one() {
+        let mut sets = journal(2, 3);
+        let serial = sets[0].set.changes[1].1.serial;
+        let released = Status { serial, ..status(0, State::Valid, 2) };
+        sets[1].set.changes = vec![(Event::Released, released)];
+        sets[1].hash = sets[1].prev.then(&sets[1].set);
+        let fold = fold(&sets);
+        assert_eq!(fold.get(&serial), Some(&released));
+        assert_eq!(fold.head.counts, Counts { revoked: 2, held: 0, valid: 1 });
+    }
+
+    #[test]
+    fn gap_altered_set_and_other_key_are_told_apart() {
+        let sets = journal(3, 2);
+        let read = |sets: &[Linked], key| Fold::new(key).read(sets);
+        assert_eq!(read(&[sets[0].clone(), sets[2].clone()], &KEY), Err(ReplicaError::Gap { after: 1, found: 3 }));
+        assert_eq!(read(&sets, &[8; 32]), Err(ReplicaError::OtherKey));
+        let mut altered = sets.clone();
+        altered[1].set.changes[0].1.state = State::Held;
+        assert_eq!(read(&altered, &KEY), Err(ReplicaError::Chain(2)));
+    }
+
+    #[test]
+    fn only_a_fold_level_with_the_head_becomes_a_replica() {
+        let sets = journal(3, 2);
+        let head = fold(&sets).head;
+        assert!(fold(&sets).level(&head).is_ok());
+        let behind = fold(&sets[..2]).level(&head).unwrap_err();
+        assert_eq!(behind, ReplicaError::Behind { head: 3, journal: 2 });
+        let miscounted = Head { counts: Counts { held: 1, ..head.counts }, ..head };
+        assert_eq!(fold(&sets).level(&miscounted).unwrap_err(), ReplicaError::Head("counts"));
+    }
+
+    #[test]
+    fn a_status_takes_56_octets() {
+        assert_eq!(size_of::<Status>(), 56);
+    }
+}

@@ -1,0 +1,243 @@
+//! The seal: `Draft → Linted → Signed → Checked`.
+//!
+//! A document is drafted, read back and linted, signed, and checked; each step takes the value of the step before,
+//! and there is no other way to make one. Only [`Linted`] reaches a signer, only [`Checked`] reaches the world.
+//!
+//! A draft has no bytes to sign, and what was signed has no bytes to publish:
+//!
+//! ```compile_fail,E0599
+//! fn sign(draft: rescind::core::seal::Draft<rescind::core::crl::Crl>) {
+//!     draft.to_be_signed();
+//! }
+//! ```
+//!
+//! ```compile_fail,E0599
+//! fn publish(signed: rescind::core::seal::Signed<rescind::core::crl::Crl>) {
+//!     signed.bytes();
+//! }
+//! ```
+//!
+//! Nobody else can make a checked document, or one that pretends to be linted:
+//!
+//! ```compile_fail,E0451
+//! fn forge(crl: rescind::core::crl::Crl) -> rescind::core::seal::Checked<rescind::core::crl::Crl> {
+//!     rescind::core::seal::Checked { document: crl, bytes: vec![] }
+//! }
+//! ```
+//!
+//! ```compile_fail,E0451
+//! fn forge(crl: rescind::core::crl::Crl) -> rescind::core::seal::Linted<rescind::core::crl::Crl> {
+//!     rescind::core::seal::Linted { document: crl, tbs: todo!(), algorithm: todo!() }
+//! }
+//! ```
+
+use std::fmt;
+
+use super::{
+    der::{tag, write},
+    key::{PublicKey, SignatureAlgorithm},
+};
+
+/// A kind of document that is drafted, linted, signed and checked.
+pub trait Document {
+    /// What the draft was made from, to lint it against.
+    type Source<'a>;
+    /// What the signed document is compared with before it goes out.
+    type Before<'a>;
+
+    /// Reads the bytes back with a parser that did not write them, and names all that is wrong.
+    fn lint(&self, tbs: &[u8], source: &Self::Source<'_>) -> Findings;
+
+    /// Names all that must not differ from what was there before, and does.
+    fn compare(&self, tbs: &[u8], before: &Self::Before<'_>) -> Findings;
+
+    /// What stands behind the signature: nothing in CRLs and certificates, the certificates in OCSP responses.
+    fn assemble(&self, tbs: Tbs, algorithm: SignatureAlgorithm, signature: &[u8]) -> Vec<u8> {
+        tbs.assemble(algorithm, signature, &[])
+    }
+}
+
+/// The bytes to be signed, with room before and behind for what the signature adds: a CRL may be large.
+#[derive(Clone, Debug)]
+pub struct Tbs {
+    buffer: Vec<u8>,
+}
+
+/// Room for an outer tag and length.
+const HEADROOM: usize = 6;
+
+impl Tbs {
+    /// A SEQUENCE whose content will have `len` octets and is written by `fill`.
+    pub fn sequence(len: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Self {
+        const SIGNATURE_ROOM: usize = 700;
+        let mut buffer = Vec::with_capacity(2 * HEADROOM + len + SIGNATURE_ROOM);
+        buffer.resize(HEADROOM, 0);
+        write::header(&mut buffer, tag::SEQUENCE, len);
+        fill(&mut buffer);
+        Self { buffer }
+    }
+
+    /// The bytes to be signed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[HEADROOM..]
+    }
+
+    /// `SEQUENCE { tbs, algorithm, signature, … }`, in place.
+    pub fn assemble(mut self, algorithm: SignatureAlgorithm, signature: &[u8], behind: &[u8]) -> Vec<u8> {
+        self.buffer.extend_from_slice(&algorithm.identifier());
+        self.buffer.extend_from_slice(&write::bit_string(signature));
+        self.buffer.extend_from_slice(behind);
+        let mut header = Vec::with_capacity(HEADROOM);
+        write::header(&mut header, tag::SEQUENCE, self.buffer.len() - HEADROOM);
+        let start = HEADROOM - header.len();
+        self.buffer[start..HEADROOM].copy_from_slice(&header);
+        self.buffer.drain(..start);
+        self.buffer
+    }
+}
+
+/// One thing that is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's name.
+    pub lint: &'static str,
+    /// Where it is written.
+    pub clause: &'static str,
+    /// What was found.
+    pub detail: String,
+}
+
+/// All that is wrong with a document; empty is good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings(pub Vec<Finding>);
+
+impl Findings {
+    /// Adds a finding.
+    pub fn add(&mut self, lint: &'static str, clause: &'static str, detail: impl Into<String>) {
+        self.0.push(Finding { lint, clause, detail: detail.into() });
+    }
+
+    /// Adds a finding unless `good`.
+    pub fn require(&mut self, good: bool, lint: &'static str, clause: &'static str, detail: impl Into<String>) {
+        if !good {
+            self.add(lint, clause, detail);
+        }
+    }
+
+    fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl std::error::Error for Findings {}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |finding: &Finding| format!("{} ({}): {}", finding.lint, finding.clause, finding.detail);
+        f.write_str(&self.0.iter().map(line).collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// Drafted: bytes that nobody has looked at.
+#[derive(Debug)]
+pub struct Draft<D> {
+    document: D,
+    tbs: Tbs,
+    algorithm: SignatureAlgorithm,
+}
+
+/// Read back and found right; may be signed.
+#[derive(Debug)]
+pub struct Linted<D> {
+    document: D,
+    tbs: Tbs,
+    algorithm: SignatureAlgorithm,
+}
+
+/// Signed, but nobody has verified by whom.
+#[derive(Debug)]
+pub struct Signed<D> {
+    document: D,
+    tbs: Tbs,
+    algorithm: SignatureAlgorithm,
+    signature: Vec<u8>,
+}
+
+/// Verified and compared with what was there before; may be published.
+#[derive(Debug)]
+pub struct Checked<D> {
+    document: D,
+    bytes: Vec<u8>,
+}
+
+/// Why a signed document is not fit to go out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// The signature is not that of the expected key.
+    #[error("the signature does not verify under the certificate's key: the key signed with is another one")]
+    Signature,
+    /// It contradicts what was published before.
+    #[error("{0}")]
+    Compare(#[source] Findings),
+}
+
+impl<D: Document> Draft<D> {
+    /// Drafting is free; all rules are behind it.
+    pub(super) fn new(document: D, tbs: Tbs, algorithm: SignatureAlgorithm) -> Self {
+        Self { document, tbs, algorithm }
+    }
+
+    /// Reads the draft back and lints it; all findings are told at once.
+    pub fn lint(self, source: &D::Source<'_>) -> Result<Linted<D>, Findings> {
+        self.document.lint(self.tbs.bytes(), source).into_result()?;
+        Ok(Linted { document: self.document, tbs: self.tbs, algorithm: self.algorithm })
+    }
+}
+
+impl<D: Document> Linted<D> {
+    /// What the signer signs.
+    pub fn to_be_signed(&self) -> &[u8] {
+        self.tbs.bytes()
+    }
+
+    /// What the signer signs with.
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// Takes the signer's answer. ECDSA signatures are DER here (RFC 3279 §2.2.3).
+    pub fn signed(self, signature: Vec<u8>) -> Signed<D> {
+        Signed { document: self.document, tbs: self.tbs, algorithm: self.algorithm, signature }
+    }
+}
+
+impl<D: Document> Signed<D> {
+    /// Verifies the signature over the linted bytes, compares them with what was there before, and puts the
+    /// two together.
+    pub fn check(self, key: &PublicKey, before: &D::Before<'_>) -> Result<Checked<D>, CheckError> {
+        let tbs = self.tbs.bytes();
+        if !key.verifies(self.algorithm, tbs, &self.signature) {
+            return Err(CheckError::Signature);
+        }
+        self.document.compare(tbs, before).into_result().map_err(CheckError::Compare)?;
+        let bytes = self.document.assemble(self.tbs, self.algorithm, &self.signature);
+        Ok(Checked { document: self.document, bytes })
+    }
+}
+
+impl<D> Checked<D> {
+    /// What it is.
+    pub fn document(&self) -> &D {
+        &self.document
+    }
+
+    /// The bytes to publish.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes to publish.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}

@@ -1,0 +1,3 @@
+//! CRLs and OCSP for certificate authorities whose key serves neither.
+
+pub mod core;

@@ -1,3 +1,14 @@
 //! CRLs and OCSP for certificate authorities whose key serves neither.
 
+pub mod ca;
+pub mod config;
 pub mod core;
+pub mod credential;
+pub mod driver;
+pub mod index;
+pub mod local;
+pub mod publish;
+pub mod respond;
+pub mod revoke;
+pub mod shelf;
+pub mod signer;

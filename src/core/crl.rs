@@ -72,6 +72,11 @@ impl Crl {
         Draft::new(self, tbs, issuer.algorithm())
     }
 
+    /// The value of the issuing distribution point, if there is to be one.
+    pub fn distribution_point(&self) -> Option<Vec<u8>> {
+        (!self.distribution_points.is_empty()).then(|| distribution_point(&self.distribution_points))
+    }
+
     fn before_entries(&self, issuer: &Issuer) -> Vec<u8> {
         [
             // RFC 5280 §5.1.2.1: "this field MUST be present and MUST specify version 2 (the integer value is 1)".
@@ -91,11 +96,10 @@ impl Crl {
         let key_id = write::value(tag::context_primitive(0), &[issuer.key_id()]);
         let authority = write::extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &write::sequence(&[&key_id]));
         let number = write::extension(oid::CRL_NUMBER, false, &write::integer(self.number.get()));
-        let point = match self.distribution_points.as_slice() {
-            [] => vec![],
-            // RFC 5280 §5.2.5: "the issuing distribution point is a critical CRL extension".
-            urls => write::extension(oid::ISSUING_DISTRIBUTION_POINT, true, &distribution_point(urls)),
-        };
+        // RFC 5280 §5.2.5: "the issuing distribution point is a critical CRL extension".
+        let point = self
+            .distribution_point()
+            .map_or(vec![], |point| write::extension(oid::ISSUING_DISTRIBUTION_POINT, true, &point));
         let expired = self
             .expired_since
             .map_or(vec![], |since| write::extension(EXPIRED_CERTS_ON_CRL, false, &write::generalized_time(since)));

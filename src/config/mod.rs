@@ -1,0 +1,318 @@
+//! Configuration: what is to be published, where everything is, and how long it is valid.
+//!
+//! [`settings`] knows every key with its default and collects values from file and environment, each with its
+//! source; this module turns them into checked values. URLs pick the drivers, so there is no mode flag.
+
+pub mod settings;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use settings::{SettingsError, Source, Values};
+
+use crate::{core::key::SignatureAlgorithm, local::pem_key::NewKey};
+
+/// Everything that was configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the stores are.
+    pub storage: Storage,
+    /// How to serve.
+    pub http: Http,
+    /// The issuers, at least one.
+    pub issuers: Vec<IssuerConfig>,
+}
+
+/// Where the stores are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// The index file.
+    pub index: PathBuf,
+    /// The shelf directory.
+    pub shelf: PathBuf,
+    /// The archive directory.
+    pub archive: PathBuf,
+    /// The directory for state that can be rebuilt.
+    pub state: PathBuf,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What relying parties call us, without a slash at the end.
+    pub public_url: String,
+}
+
+/// One issuer.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// Its name in the index, on the shelf and in URLs.
+    pub name: String,
+    /// The CA certificate's file.
+    pub certificate: PathBuf,
+    /// The CA key's file.
+    pub key: Option<PathBuf>,
+    /// The OCSP credential's file.
+    pub credential: PathBuf,
+    /// What to sign with, where not the key's usual algorithm.
+    pub signature: Option<SignatureAlgorithm>,
+    /// How CRLs are made.
+    pub crl: CrlConfig,
+    /// How OCSP is answered.
+    pub ocsp: OcspConfig,
+}
+
+/// How CRLs are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlConfig {
+    /// nextUpdate - thisUpdate.
+    pub validity: Duration,
+    /// Republish at this age even if nothing changed.
+    pub refresh: Duration,
+    /// thisUpdate is this much before now.
+    pub backdate: Duration,
+    /// The URLs of the issuing distribution point of a full CRL; none unless asked for.
+    pub distribution_points: Vec<String>,
+    /// Never drop expired certificates, and say so.
+    pub keep_expired: bool,
+}
+
+/// How OCSP is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OcspConfig {
+    /// nextUpdate - thisUpdate.
+    pub validity: Duration,
+    /// thisUpdate is this much before now.
+    pub backdate: Duration,
+    /// Answer only from an index known to be no older than this.
+    pub max_staleness: Duration,
+    /// What to say of serials that the index does not list.
+    pub unlisted: Unlisted,
+    /// The kind of the credential's key.
+    pub credential_key: NewKey,
+    /// How long a credential is valid.
+    pub credential_validity: Duration,
+}
+
+/// What to say of serials that the index does not list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlisted {
+    /// The index lists revocations only.
+    Good,
+    /// The index lists every issued certificate.
+    Unknown,
+}
+
+/// A value that cannot be used, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// File or environment cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A value is of no use.
+    #[error("{key} = {value} ({source}): {what}", source = .origin)]
+    Value {
+        /// The key's path.
+        key: String,
+        /// What was given.
+        value: String,
+        /// Where.
+        origin: Source,
+        /// What is wrong with it, and what would be right.
+        what: String,
+    },
+    /// Values contradict each other, or one is missing.
+    #[error("{0}")]
+    Whole(String),
+}
+
+impl Config {
+    /// Checks collected values. Relative paths start at `folder`.
+    pub fn from_values(values: &Values, folder: &Path) -> Result<Self, ConfigError> {
+        let read = Read { values, folder };
+        let storage = Storage {
+            index: read.file("storage.index")?,
+            shelf: read.file("storage.shelf")?,
+            archive: read.file("storage.archive")?,
+            state: read.file("storage.state")?,
+        };
+        let listen = read.parse("http.listen", "is not an address like 127.0.0.1:8080", |text| text.parse().ok())?;
+        let public_url = read.parse("http.public_url", "is not an http:// or https:// URL", |text| {
+            let url = if text.is_empty() { format!("http://{listen}") } else { text.to_owned() };
+            (url.starts_with("http://") || url.starts_with("https://")).then(|| url.trim_end_matches('/').to_owned())
+        })?;
+        let issuers: Vec<_> = (0..values.issuers()).map(|at| read.issuer(at)).collect::<Result<_, _>>()?;
+        if issuers.is_empty() {
+            let what = "no issuer is configured; add an [[issuer]] with name, certificate, key and credential";
+            return Err(ConfigError::Whole(what.to_owned()));
+        }
+        for (at, issuer) in issuers.iter().enumerate() {
+            if issuers[..at].iter().any(|other| other.name == issuer.name) {
+                return Err(ConfigError::Whole(format!("two issuers are named {:?}; names must differ", issuer.name)));
+            }
+        }
+        Ok(Self { storage, http: Http { listen, public_url }, issuers })
+    }
+}
+
+/// Reads values by key, with errors that say where each stands.
+struct Read<'a> {
+    values: &'a Values,
+    folder: &'a Path,
+}
+
+impl Read<'_> {
+    fn parse<T>(&self, key: &str, what: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+        let (text, _) = self.values.text(key);
+        parse(text).ok_or_else(|| self.error(key, what))
+    }
+
+    fn error(&self, key: &str, what: impl Into<String>) -> ConfigError {
+        let (text, origin) = self.values.text(key);
+        ConfigError::Value {
+            key: key.to_owned(),
+            value: format!("{text:?}"),
+            origin: origin.clone(),
+            what: what.into(),
+        }
+    }
+
+    /// A `file:` path.
+    fn file(&self, key: &str) -> Result<PathBuf, ConfigError> {
+        let (text, _) = self.values.text(key);
+        match text.strip_prefix("file:") {
+            Some("") => Err(self.error(key, "names no file")),
+            Some(path) => Ok(self.folder.join(path)),
+            None if text.starts_with("https://") => {
+                Err(self.error(key, "this version has no drivers for Azure; use a \"file:\" path"))
+            }
+            None if text.is_empty() => Err(self.error(key, "must be given: a \"file:\" path")),
+            None => Err(self.error(key, "does not begin with \"file:\"")),
+        }
+    }
+
+    fn duration(&self, key: &str) -> Result<Duration, ConfigError> {
+        let duration =
+            self.parse(key, "is not a duration like 90s, 10m, 12h or 7d", |text| humantime::parse_duration(text).ok())?;
+        if duration.subsec_nanos() != 0 {
+            return Err(self.error(key, "is not whole seconds"));
+        }
+        Ok(duration)
+    }
+
+    fn issuer(&self, at: usize) -> Result<IssuerConfig, ConfigError> {
+        let key = |key: &str| format!("issuer.{at}.{key}");
+        let name = self.parse(&key("name"), NAME_RULE, |text| is_name(text).then(|| text.to_owned()))?;
+        let signature = self.parse(
+            &key("signature"),
+            "is not auto, or one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512",
+            |text| match text {
+                "auto" => Some(None),
+                name => SignatureAlgorithm::from_name(name).map(Some),
+            },
+        )?;
+        let key_file = match self.values.text(&key("key")).0 {
+            "" => None,
+            _ => Some(self.file(&key("key"))?),
+        };
+        Ok(IssuerConfig {
+            name,
+            certificate: self.file(&key("certificate"))?,
+            key: key_file,
+            credential: self.file(&key("credential"))?,
+            signature,
+            crl: self.crl(&key("crl"))?,
+            ocsp: self.ocsp(&key("ocsp"))?,
+        })
+    }
+
+    fn crl(&self, section: &str) -> Result<CrlConfig, ConfigError> {
+        let key = |key: &str| format!("{section}.{key}");
+        let crl = CrlConfig {
+            validity: self.duration(&key("validity"))?,
+            refresh: self.duration(&key("refresh"))?,
+            backdate: self.duration(&key("backdate"))?,
+            distribution_points: self.distribution_points(&key("idp"))?,
+            keep_expired: self.parse(&key("keep_expired"), "is not true or false", |text| text.parse().ok())?,
+        };
+        if crl.refresh + crl.backdate >= crl.validity {
+            let what = "must be longer than refresh and backdate together, or CRLs would go stale before the next one";
+            return Err(self.error(&key("validity"), what));
+        }
+        // RFC 5280 §5.1.2.5 times are seconds; leave room for at least one retry by the timer.
+        if crl.refresh < Duration::from_secs(60) {
+            return Err(self.error(&key("refresh"), "is shorter than a minute, the timer's tick"));
+        }
+        self.parse(&key("delta"), "is not supported by this version; leave it \"off\"", |text| {
+            (text == "off").then_some(())
+        })?;
+        self.parse(&key("shards"), "is not supported by this version; leave it 1", |text| (text == "1").then_some(()))?;
+        Ok(crl)
+    }
+
+    fn distribution_points(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+        let (urls, _) = self.values.list(key);
+        if urls == ["auto"] {
+            return Ok(vec![]);
+        }
+        let good = |url: &String| url.starts_with("http://") && url.is_ascii() && !url.contains(char::is_whitespace);
+        match urls.iter().all(good) && !urls.is_empty() {
+            true => Ok(urls.to_vec()),
+            // RFC 5280 §4.2.1.13: http or ldap; and https would need the very check it is part of.
+            false => Err(self.error(key, "is neither \"auto\" nor a list of http:// URLs")),
+        }
+    }
+
+    fn ocsp(&self, section: &str) -> Result<OcspConfig, ConfigError> {
+        let key = |key: &str| format!("{section}.{key}");
+        let ocsp =
+            OcspConfig {
+                validity: self.duration(&key("validity"))?,
+                backdate: self.duration(&key("backdate"))?,
+                max_staleness: self.duration(&key("max_staleness"))?,
+                unlisted: self.parse(&key("unlisted"), "is neither \"good\" nor \"unknown\"", |text| match text {
+                    "good" => Some(Unlisted::Good),
+                    "unknown" => Some(Unlisted::Unknown),
+                    _ => None,
+                })?,
+                credential_key: self.parse(&key("credential_key"), "is neither \"p256\" nor \"rsa2048\"", |text| {
+                    match text {
+                        "p256" => Some(NewKey::P256),
+                        "rsa2048" => Some(NewKey::Rsa2048),
+                        _ => None,
+                    }
+                })?,
+                credential_validity: self.duration(&key("credential_validity"))?,
+            };
+        if ocsp.backdate * 2 >= ocsp.validity {
+            return Err(
+                self.error(&key("validity"), "must be more than twice backdate: answers are replaced at half of it")
+            );
+        }
+        if ocsp.max_staleness < Duration::from_secs(10) {
+            return Err(
+                self.error(&key("max_staleness"), "is shorter than 10s, twice the time between looks at the index")
+            );
+        }
+        if ocsp.credential_validity < Duration::from_secs(3600) {
+            return Err(self.error(&key("credential_validity"), "is shorter than an hour"));
+        }
+        Ok(ocsp)
+    }
+}
+
+/// The rule for issuer names, as an error says it.
+const NAME_RULE: &str =
+    "is not a name of 1 to 63 lower-case letters, digits and hyphens that begins with a letter or digit";
+
+/// Whether an issuer may have this name: it stands in URLs, file names, blob names and table keys. A name cannot
+/// end like another issuer's delta or shard.
+fn is_name(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(good) && !text.starts_with('-') && !text.ends_with("-delta")
+}

@@ -1,0 +1,350 @@
+//! Every configuration key with its default, and values with the place they came from.
+
+use std::{collections::BTreeMap, fmt};
+
+use toml::de::{DeTable, DeValue};
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its path; keys of issuers and aliases without their place in the list.
+    pub key: &'static str,
+    /// Its value where none is given; empty where there is none.
+    pub default: &'static str,
+    /// What it does, for people.
+    pub about: &'static str,
+}
+
+const fn setting(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { key, default, about }
+}
+
+/// Every key. The README's table is made from it, and a test holds the two together.
+pub const SETTINGS: &[Setting] = &[
+    setting("storage.index", "file:data/index.sqlite", "what is revoked: a SQLite file"),
+    setting("storage.shelf", "file:data/shelf", "where relying parties fetch CRLs: a directory"),
+    setting("storage.archive", "file:data/archive", "every CRL ever published: a directory"),
+    setting("storage.state", "file:data/state", "what can be rebuilt: a directory"),
+    setting("http.listen", "127.0.0.1:8080", "address and port to serve on"),
+    setting("http.public_url", "", "what relying parties call the server; `http://` and `listen` if left out"),
+    setting("issuer.name", "", "name in the index, on the shelf and in URLs"),
+    setting("issuer.certificate", "", "the CA certificate, PEM or DER"),
+    setting("issuer.key", "", "the CA's private key, PEM; only publishing needs it"),
+    setting("issuer.credential", "file:data/{name}-ocsp.pem", "the OCSP responder's key and certificate"),
+    setting("issuer.signature", "auto", "`RS256` … `PS512`, `ES256` …; `auto`: what is usual for the key"),
+    setting("issuer.crl.validity", "7d", "nextUpdate - thisUpdate"),
+    setting("issuer.crl.refresh", "1d", "republish at this age even if nothing changed"),
+    setting("issuer.crl.backdate", "10m", "thisUpdate is this much before now, for clocks that run behind"),
+    setting("issuer.crl.delta", "off", "delta CRLs: not in this version"),
+    setting("issuer.crl.shards", "1", "sharded CRLs: not in this version"),
+    setting("issuer.crl.idp", "auto", "`auto`: none on a full CRL; or a list of http:// URLs"),
+    setting("issuer.crl.keep_expired", "false", "`true`: never drop expired certificates, and say so"),
+    setting("issuer.ocsp.validity", "12h", "nextUpdate - thisUpdate; answers are replaced at half of it"),
+    setting("issuer.ocsp.backdate", "5m", "thisUpdate and producedAt are this much before now"),
+    setting("issuer.ocsp.max_staleness", "10m", "answer `tryLater` when the index was out of reach for longer"),
+    setting("issuer.ocsp.unlisted", "good", "answer for serials not in the index: `good` or `unknown`"),
+    setting("issuer.ocsp.credential_key", "p256", "`p256`, or `rsa2048` for clients without ECDSA"),
+    setting("issuer.ocsp.credential_validity", "7d", "life of a credential; renewed at half of it"),
+];
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody gave one.
+    Default,
+    /// The configuration file.
+    File {
+        /// Its name.
+        file: String,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { file, line } => write!(f, "{file}:{line}"),
+            Self::Environment(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What is wrong with file or environment as such.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Not TOML.
+    #[error("{file} is not TOML: {what}")]
+    Toml {
+        /// The file.
+        file: String,
+        /// What its parser says.
+        what: String,
+    },
+    /// A key that does not exist.
+    #[error("{origin}: there is no setting {key}; did you mean {nearest}?")]
+    Unknown {
+        /// Where it stands.
+        origin: Source,
+        /// What was written.
+        key: String,
+        /// The most similar one that exists.
+        nearest: String,
+    },
+    /// A table where a value belongs, or the other way round.
+    #[error("{origin}: {key} {what}")]
+    Shape {
+        /// Where it stands.
+        origin: Source,
+        /// Which key.
+        key: String,
+        /// What it should be.
+        what: &'static str,
+    },
+}
+
+/// A value: one text, or a list of them.
+type Value = (Vec<String>, Source);
+
+/// Values by path, with issuers counted: `issuer.0.crl.validity`.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    given: BTreeMap<String, Value>,
+    defaults: BTreeMap<String, Value>,
+    issuers: usize,
+}
+
+/// The prefix of environment variables that override settings.
+pub const PREFIX: &str = "RESCIND__";
+
+impl Values {
+    /// Collects values from the text of a file, if there is one, and from `RESCIND__…` variables, which win.
+    pub fn collect(
+        file: Option<(&str, &str)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let mut values = Self::default();
+        if let Some((name, text)) = file {
+            let table = DeTable::parse(text).map_err(|error| SettingsError::Toml {
+                file: name.to_owned(),
+                what: error.to_string().trim_end().to_owned(),
+            })?;
+            values.table(&File { name, text }, "", table.get_ref())?;
+        }
+        values.issuers = values.count_issuers();
+        let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        variables.sort();
+        for (name, text) in &variables {
+            values.variable(name, text)?;
+        }
+        values.fill_defaults();
+        Ok(values)
+    }
+
+    fn table(&mut self, file: &File<'_>, prefix: &str, table: &DeTable<'_>) -> Result<(), SettingsError> {
+        for (key, value) in table {
+            let path = format!("{prefix}{}", key.get_ref());
+            let origin = file.at(key.span().start);
+            match value.get_ref() {
+                DeValue::Table(inner) if is_section(&path) => self.table(file, &format!("{path}."), inner)?,
+                DeValue::Array(items) if path == "issuer" || path == "alias" => {
+                    for (at, item) in items.iter().enumerate() {
+                        let DeValue::Table(inner) = item.get_ref() else {
+                            return Err(SettingsError::Shape { origin, key: path, what: "must be written [[issuer]]" });
+                        };
+                        self.table(file, &format!("{path}.{at}."), inner)?;
+                    }
+                }
+                DeValue::Table(_) if path == "issuer" => {
+                    return Err(SettingsError::Shape { origin, key: path, what: "must be written [[issuer]]" });
+                }
+                value => {
+                    self.check_known(&path, &origin)?;
+                    let texts = texts(value).ok_or(SettingsError::Shape {
+                        origin: origin.clone(),
+                        key: path.clone(),
+                        what: "must be a text, a number, true or false",
+                    })?;
+                    self.given.insert(path, (texts, origin));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `RESCIND__ISSUER__0__CRL__REFRESH` sets it for the first issuer, `RESCIND__ISSUER__CRL__REFRESH` for all.
+    fn variable(&mut self, name: &str, text: &str) -> Result<(), SettingsError> {
+        let origin = Source::Environment(name.to_owned());
+        let path = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
+        self.check_known(&path, &origin)?;
+        let value = (vec![text.to_owned()], origin);
+        match path.strip_prefix("issuer.") {
+            Some(rest) if !rest.starts_with(|c: char| c.is_ascii_digit()) => {
+                self.issuers = self.issuers.max(1);
+                for at in 0..self.issuers {
+                    self.given.insert(format!("issuer.{at}.{rest}"), value.clone());
+                }
+            }
+            _ => {
+                self.given.insert(path, value);
+                self.issuers = self.issuers.max(self.count_issuers());
+            }
+        }
+        Ok(())
+    }
+
+    fn count_issuers(&self) -> usize {
+        let at = |path: &String| path.strip_prefix("issuer.")?.split('.').next()?.parse::<usize>().ok();
+        self.given.keys().filter_map(at).max().map_or(0, |last| last + 1)
+    }
+
+    fn check_known(&self, path: &str, origin: &Source) -> Result<(), SettingsError> {
+        let plain = without_places(path);
+        if SETTINGS.iter().any(|setting| setting.key == plain) || ALIAS_KEYS.contains(&plain.as_str()) {
+            return Ok(());
+        }
+        let known = SETTINGS.iter().map(|setting| setting.key).chain(ALIAS_KEYS);
+        let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, &plain)).unwrap_or_default();
+        Err(SettingsError::Unknown { origin: origin.clone(), key: plain, nearest: nearest.to_owned() })
+    }
+
+    fn fill_defaults(&mut self) {
+        for setting in SETTINGS {
+            let mut put = |path: String, text: String| {
+                self.defaults.insert(path, (vec![text], Source::Default));
+            };
+            match setting.key.strip_prefix("issuer.") {
+                None => put(setting.key.to_owned(), setting.default.to_owned()),
+                Some(rest) => {
+                    for at in 0..self.issuers {
+                        let name = self.given.get(&format!("issuer.{at}.name"));
+                        let name = name.and_then(|(texts, _)| texts.first()).map_or("", String::as_str);
+                        put(format!("issuer.{at}.{rest}"), setting.default.replace("{name}", name));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many issuers there are.
+    pub fn issuers(&self) -> usize {
+        self.issuers
+    }
+
+    /// A value and its source.
+    pub fn list(&self, path: &str) -> (&[String], &Source) {
+        match self.given.get(path).or_else(|| self.defaults.get(path)) {
+            Some((texts, origin)) => (texts, origin),
+            None => (&[], &Source::Default),
+        }
+    }
+
+    /// A value as one text, and its source.
+    pub fn text(&self, path: &str) -> (&str, &Source) {
+        let (texts, origin) = self.list(path);
+        (texts.first().map_or("", String::as_str), origin)
+    }
+
+    /// Every value with its source, in the order of paths.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &[String], &Source)> {
+        self.defaults.keys().map(|path| {
+            let (texts, origin) = self.list(path);
+            (path.as_str(), texts, origin)
+        })
+    }
+}
+
+/// Keys of `[[alias]]`, which this version reads over.
+const ALIAS_KEYS: [&str; 2] = ["alias.mount", "alias.issuer"];
+
+/// The text of a file, to find lines in.
+struct File<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn at(&self, offset: usize) -> Source {
+        let line = self.text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1;
+        Source::File { file: self.name.to_owned(), line }
+    }
+}
+
+/// Whether settings stand below this path.
+fn is_section(path: &str) -> bool {
+    let section = format!("{}.", without_places(path));
+    section != "issuer." && SETTINGS.iter().any(|setting| setting.key.starts_with(&section))
+}
+
+/// `issuer.0.crl.validity` as `issuer.crl.validity`.
+fn without_places(path: &str) -> String {
+    let parts = path.split('.').filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit()));
+    parts.collect::<Vec<_>>().join(".")
+}
+
+fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
+    match value {
+        DeValue::String(text) => Some(vec![text.to_string()]),
+        DeValue::Integer(number) => Some(vec![number.as_str().to_owned()]),
+        DeValue::Boolean(flag) => Some(vec![flag.to_string()]),
+        DeValue::Array(items) => {
+            let one = |item: &toml::Spanned<DeValue<'_>>| match item.get_ref() {
+                DeValue::String(text) => Some(text.to_string()),
+                _ => None,
+            };
+            items.iter().map(one).collect()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(file: &str, environment: &[(&str, &str)]) -> Result<Values, SettingsError> {
+        let environment = environment.iter().map(|(name, text)| (name.to_string(), text.to_string()));
+        Values::collect(Some(("rescind.toml", file)), environment)
+    }
+
+    const ISSUERS: &str = "[[issuer]]\nname = \"a\"\n[issuer.crl]\nvalidity = \"8d\"\n[[issuer]]\nname = \"b\"\n";
+
+    #[test]
+    fn values_know_their_source() {
+        let values = collect(ISSUERS, &[("RESCIND__ISSUER__1__CRL__VALIDITY", "9d")]).unwrap();
+        let shown = |path: &str| {
+            let (text, origin) = values.text(path);
+            format!("{text} {origin}")
+        };
+        assert_eq!(values.issuers(), 2);
+        assert_eq!(shown("issuer.0.crl.validity"), "8d rescind.toml:4");
+        assert_eq!(shown("issuer.1.crl.validity"), "9d RESCIND__ISSUER__1__CRL__VALIDITY");
+        assert_eq!(shown("issuer.1.crl.refresh"), "1d default");
+        assert_eq!(shown("issuer.0.credential"), "file:data/a-ocsp.pem default");
+    }
+
+    #[test]
+    fn a_variable_without_place_sets_every_issuer() {
+        let values = collect(ISSUERS, &[("RESCIND__ISSUER__OCSP__MAX_STALENESS", "1m")]).unwrap();
+        assert_eq!(values.text("issuer.0.ocsp.max_staleness").0, "1m");
+        assert_eq!(values.text("issuer.1.ocsp.max_staleness").0, "1m");
+    }
+
+    #[test]
+    fn environment_alone_is_enough() {
+        let values = collect("", &[("RESCIND__ISSUER__0__NAME", "x"), ("RESCIND__HTTP__LISTEN", "[::1]:1")]).unwrap();
+        assert_eq!((values.issuers(), values.text("issuer.0.name").0), (1, "x"));
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest_known_one() {
+        let error = collect("[storage]\nindx = \"file:x\"\n", &[]).unwrap_err().to_string();
+        assert_eq!(error, "rescind.toml:2: there is no setting storage.indx; did you mean storage.index?");
+        let error = collect("", &[("RESCIND__HTTP__LISTN", "x")]).unwrap_err().to_string();
+        assert!(error.contains("RESCIND__HTTP__LISTN") && error.contains("http.listen"), "{error}");
+        assert!(collect("[[issuer]]\n[issuer.crl]\nvalidty = \"1d\"\n", &[]).is_err());
+    }
+}

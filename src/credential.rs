@@ -1,0 +1,115 @@
+//! The delegated OCSP responder's credential: a certificate from the CA, and its key.
+//!
+//! It is one PEM text, PKCS #8 key then certificate: the form in which a Key Vault certificate shows as a secret.
+//! The publisher makes and renews it; the responder only reads it. It is worth little to a thief: it is short-lived,
+//! and signs nothing but OCSP responses.
+
+use std::{io::ErrorKind, path::PathBuf};
+
+use crate::{
+    core::{
+        certificate::{Certificate, CertificateError},
+        delegate::{self, DelegateError},
+        issuer::Issuer,
+        key::KeyError,
+        time::{Timestamp, Window},
+    },
+    driver::{DriverError, Trouble},
+    local::{
+        directory::write_durably,
+        pem_key::{PemKey, PemKeyError},
+    },
+};
+
+/// Where the credential is kept.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// In a file with mode 0600.
+    Local(PathBuf),
+}
+
+/// A credential in memory.
+#[derive(Debug)]
+pub struct Credential {
+    /// Its private key.
+    pub key: PemKey,
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// From notBefore to notAfter.
+    pub validity: Window,
+}
+
+/// Why a PEM text is no credential.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// Its certificate cannot be read.
+    #[error("its certificate {0}")]
+    Certificate(#[from] CertificateError),
+    /// Its certificate's key is of no use.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Its private key is of no use.
+    #[error(transparent)]
+    Pem(#[from] PemKeyError),
+    /// Clients would refuse it.
+    #[error("its certificate {0}")]
+    Delegate(#[from] DelegateError),
+    /// It ends before it begins.
+    #[error("its certificate ends before it begins")]
+    Validity,
+}
+
+impl Credential {
+    /// Reads a PEM text and makes sure that clients will accept it for `issuer`.
+    pub fn from_pem(pem: &[u8], issuer: &Issuer) -> Result<Self, CredentialError> {
+        let certificate = Certificate::from_pem_or_der(pem)?;
+        delegate::admit(&certificate, issuer)?;
+        let key = PemKey::from_pem(pem, &certificate.public_key()?)?;
+        let validity = Window::new(certificate.not_before, certificate.not_after).ok_or(CredentialError::Validity)?;
+        Ok(Self { key, certificate, validity })
+    }
+
+    /// Whether half its life is gone.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        now.since(self.validity.this()) * 2 >= self.validity.length()
+    }
+
+    /// Whether it can sign at `now`.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.validity.this() <= now && now < self.validity.next()
+    }
+}
+
+impl Credentials {
+    /// The PEM text; `None` where there is none yet.
+    pub async fn load(&self) -> Result<Option<Vec<u8>>, DriverError> {
+        match self {
+            Self::Local(path) => match std::fs::read(path) {
+                Ok(pem) => Ok(Some(pem)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(DriverError::io(format!("read the credential {}", path.display()), error)),
+            },
+        }
+    }
+
+    /// Replaces the PEM text.
+    pub async fn save(&self, pem: &[u8]) -> Result<(), DriverError> {
+        match self {
+            Self::Local(path) => {
+                let doing = || format!("write the credential {}", path.display());
+                let write = || {
+                    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                    write_durably(path, pem, 0o600, true)
+                };
+                write().map_err(|error| DriverError::io(doing(), error))
+            }
+        }
+    }
+
+    /// The credential, if there is one and it can be used for `issuer`.
+    pub async fn open(&self, issuer: &Issuer) -> Result<Option<Credential>, DriverError> {
+        let Some(pem) = self.load().await? else { return Ok(None) };
+        let credential = Credential::from_pem(&pem, issuer);
+        credential.map(Some).map_err(|error| DriverError::because("use the OCSP credential", Trouble::Other, error))
+    }
+}

@@ -1,0 +1,114 @@
+//! The index: what is revoked, for every issuer. The only truth; everything else can be rebuilt from it.
+//!
+//! Contract, for every driver:
+//! - A commit is one transaction: change set, head and status rows all happen or none does. It happens only if the
+//!   head is still the version given; otherwise `Conflict`, and nothing was changed.
+//! - When a commit returned, it survives the loss of power. When it failed with anything but `Conflict`, it may or may
+//!   not have happened; commits are idempotent by their content, so the caller reads again and decides again.
+//! - Reads see every commit that returned before they began, by any process.
+//! - Drivers do not retry `Conflict`.
+
+use crate::{
+    core::{
+        changeset::{ChainHash, Head, Linked},
+        revocation::Status,
+        serial::{CrlNumber, Serial},
+        time::Timestamp,
+    },
+    driver::{DriverError, Version},
+    local::sqlite::Sqlite,
+};
+
+/// Where the index is.
+#[derive(Clone, Debug)]
+pub enum Index {
+    /// A SQLite file on this machine.
+    Local(Sqlite),
+}
+
+/// The last CRL of one scope, and the number reserved for the next.
+///
+/// *Warning:* stored state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeRow {
+    /// The highest number reserved or imported. Reserved before signing, so no number is ever used twice.
+    pub number: CrlNumber,
+    /// What is known of the last published CRL; none before the first.
+    pub published: Option<Published>,
+}
+
+/// The last CRL that reached the shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The change set its index was level with.
+    pub seq: u64,
+    /// The chain up to there.
+    pub hash: ChainHash,
+    /// SHA-256 of its DER, in hexadecimal.
+    pub sha256: String,
+    /// thisUpdate.
+    pub this_update: Timestamp,
+    /// nextUpdate.
+    pub next_update: Timestamp,
+    /// When it reached the shelf.
+    pub published_at: Timestamp,
+}
+
+/// A commit: a change set with the head that follows from it.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The change set in its place in the chain.
+    pub linked: Linked,
+    /// The head after it.
+    pub head: Head,
+}
+
+impl Index {
+    /// The head, and the version that the next commit must find. `None` before the first commit.
+    pub async fn head(&self, issuer: &str) -> Result<Option<(Head, Version)>, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.head(issuer).await,
+        }
+    }
+
+    /// Commits, if the head is still `expected`.
+    pub async fn commit(&self, issuer: &str, commit: Commit, expected: Version) -> Result<(), DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.commit(issuer, commit, expected).await,
+        }
+    }
+
+    /// At most `limit` change sets after `seq`, in order.
+    pub async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.journal(issuer, seq, limit).await,
+        }
+    }
+
+    /// What is known of these serials; those not known are left out.
+    pub async fn statuses(&self, issuer: &str, serials: Vec<Serial>) -> Result<Vec<Status>, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.statuses(issuer, serials).await,
+        }
+    }
+
+    /// The row of a CRL scope, such as `full`, and its version.
+    pub async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.scope(issuer, scope).await,
+        }
+    }
+
+    /// Replaces the row of a scope, if it is still `expected`; returns its new version.
+    pub async fn put_scope(
+        &self,
+        issuer: &str,
+        scope: &str,
+        row: ScopeRow,
+        expected: Version,
+    ) -> Result<Version, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.put_scope(issuer, scope, row, expected).await,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A directory as a store: files replaced atomically, and only if they are what was read.
+//!
+//! A file is written beside its place, synced, and renamed over it; so readers see the old or the new one, and the
+//! loss of power leaves one of the two. What a blob would carry as metadata stands in a hidden file beside it,
+//! bound to the content by its SHA-256; where the two do not fit, the metadata is as good as absent.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    core::serial::hex,
+    driver::{DriverError, Trouble, Version},
+    shelf::{Label, Stored},
+};
+
+/// A directory.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    /// The directory at `root`; made when something is first written.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Reads a file.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Stored>, DriverError> {
+        let path = self.root.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(DriverError::io(format!("read {}", path.display()), error)),
+        };
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let beside: Option<Beside> = fs::read(beside(&path)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let label = beside.filter(|beside| beside.content == sha256).map(|beside| beside.label);
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+        Ok(Some(Stored { bytes, version: Version::At(sha256), label, modified }))
+    }
+
+    /// Replaces a file, if it is still `expected`.
+    pub(crate) fn replace(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        label: Option<&Label>,
+        expected: &Version,
+    ) -> Result<(), DriverError> {
+        let path = self.root.join(name);
+        let doing = || format!("replace {}", path.display());
+        let _lock = self.lock().map_err(|error| DriverError::io(doing(), error))?;
+        let found = self.get(name)?.map_or(Version::Absent, |stored| stored.version);
+        if found != *expected {
+            return Err(DriverError::new(doing(), Trouble::Conflict));
+        }
+        self.write(&path, bytes, label, true).map_err(|error| DriverError::io(doing(), error))
+    }
+
+    /// Creates a file that must not be there yet.
+    pub(crate) fn create(&self, name: &str, bytes: &[u8], label: Option<&Label>) -> Result<(), DriverError> {
+        let path = self.root.join(name);
+        self.write(&path, bytes, label, false)
+            .map_err(|error| DriverError::io(format!("create {}", path.display()), error))
+    }
+
+    /// The names of the files in a folder.
+    pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
+        let path = self.root.join(folder);
+        let error = |error| DriverError::io(format!("list {}", path.display()), error);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(absent) if absent.kind() == ErrorKind::NotFound => return Ok(vec![]),
+            Err(other) => return Err(error(other)),
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<Result<_, _>>().map_err(error)
+    }
+
+    /// Held while a file is compared and replaced, against other processes.
+    fn lock(&self) -> std::io::Result<File> {
+        fs::create_dir_all(&self.root)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(self.root.join(".lock"))?;
+        lock.lock()?;
+        Ok(lock)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8], label: Option<&Label>, over: bool) -> std::io::Result<()> {
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder)?;
+        if let Some(label) = label {
+            let beside_it = Beside { content: hex(&Sha256::digest(bytes)), label: label.clone() };
+            write_durably(&beside(path), &serde_json::to_vec(&beside_it)?, 0o644, true)?;
+        }
+        write_durably(path, bytes, 0o644, over)
+    }
+}
+
+/// The hidden file beside a file.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Beside {
+    content: String,
+    #[serde(flatten)]
+    label: Label,
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.json"))
+}
+
+/// Writes a file beside its place, syncs it, and moves it there; `over` an older one, or only if there is none.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    let written = (|| {
+        let mut file = File::options().create_new(true).write(true).mode(mode).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        if over {
+            fs::rename(&temporary, path)?;
+        } else {
+            // A link fails where the name is taken, which a rename does not.
+            fs::hard_link(&temporary, path)?;
+            fs::remove_file(&temporary)?;
+        }
+        File::open(folder)?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}

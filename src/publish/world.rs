@@ -1,0 +1,116 @@
+//! What the publisher finds: shelf, archive, and the index's row about them.
+
+use crate::{
+    ca::Ca,
+    core::{compare::Previous, serial::CrlNumber},
+    driver::Version,
+    index::ScopeRow,
+    shelf::Stored,
+};
+
+use super::{PublishError, sha256};
+
+/// How many damaged archive copies to look behind.
+const TRIES: usize = 16;
+
+/// What is on the shelf, in the archive and in the index's row about them.
+pub(super) struct World<'a> {
+    ca: &'a Ca,
+    /// What a replace must find.
+    pub(super) version: Version,
+    /// The CRL to compare with: the shelf's, or the archive's newest where the shelf's is not ours or is older.
+    pub(super) stored: Option<Stored>,
+    /// The change set that it was made from.
+    seq: Option<u64>,
+    /// Whether it is what relying parties fetch.
+    pub(super) on_shelf: bool,
+    /// The index's row about it.
+    pub(super) row: Option<ScopeRow>,
+    /// What is damaged, for the operator.
+    pub(super) healed: Vec<String>,
+}
+
+impl<'a> World<'a> {
+    pub(super) async fn read(ca: &'a Ca) -> Result<Self, PublishError> {
+        let shelf = ca.shelf.current().await.map_err(PublishError::Shelf)?;
+        let row = ca.index.scope(&ca.name, "full").await.map_err(|error| PublishError::Index(error.into()))?;
+        let row = row.map(|(row, _)| row);
+        let version = shelf.as_ref().map_or(Version::Absent, |stored| stored.version.clone());
+        let mut world = Self { ca, version, stored: shelf, seq: None, on_shelf: true, row, healed: vec![] };
+        let number = world.believe_shelf();
+        let known = world.row.as_ref().and_then(|row| row.published.as_ref());
+        let is_known = match (&world.stored, known) {
+            (Some(stored), Some(known)) => sha256(&stored.bytes) == known.sha256,
+            (None, None) => true,
+            _ => false,
+        };
+        if is_known && number.is_some() {
+            world.seq = known.map(|known| known.seq);
+        } else {
+            world.consult_archive(number).await?;
+        }
+        Ok(world)
+    }
+
+    /// The number of the shelf's CRL if it is ours; otherwise it is reported and forgotten.
+    fn believe_shelf(&mut self) -> Option<CrlNumber> {
+        let stored = self.stored.as_ref()?;
+        match Previous::verified(&stored.bytes, &self.ca.issuer, None) {
+            Ok(previous) => previous.crl().number(),
+            Err(error) => {
+                let name = self.ca.shelf.name(".crl");
+                self.healed.push(format!("the shelf's {name} is not a CRL of ours and is replaced: {error}"));
+                self.stored = None;
+                self.on_shelf = false;
+                None
+            }
+        }
+    }
+
+    /// The archive's newest CRL stands in where the shelf's is not ours, is missing, or is older.
+    async fn consult_archive(&mut self, on_shelf: Option<CrlNumber>) -> Result<(), PublishError> {
+        if let Some((newest, stored)) = self.newest_archived().await? {
+            if on_shelf.is_none_or(|number| number < newest) {
+                if self.healed.is_empty() {
+                    let found = on_shelf.map_or("no CRL".to_owned(), |number| format!("CRL number {number}"));
+                    self.healed.push(format!("the shelf has {found}, but number {newest} was made after it"));
+                }
+                self.on_shelf = false;
+                self.stored = Some(stored);
+            } else if on_shelf == Some(newest) {
+                // The same CRL; its label in the archive cannot have been lost in a crash.
+                let same = self.stored.as_ref().is_some_and(|shelf| shelf.bytes == stored.bytes);
+                if same && let Some(shelf) = &mut self.stored {
+                    shelf.label = stored.label;
+                }
+            }
+        }
+        let stored = self.stored.as_ref();
+        let label =
+            stored.and_then(|stored| stored.label.as_ref().filter(|label| label.sha256 == sha256(&stored.bytes)));
+        self.seq = label.map(|label| label.seq);
+        Ok(())
+    }
+
+    /// The CRL to compare with; believed only under the issuer's own key.
+    pub(super) fn previous(&self) -> Option<Previous<'_>> {
+        let stored = self.stored.as_ref()?;
+        Previous::verified(&stored.bytes, &self.ca.issuer, self.seq).ok()
+    }
+
+    /// The newest CRL in the archive that is ours; newer ones that are not are reported.
+    async fn newest_archived(&mut self) -> Result<Option<(CrlNumber, Stored)>, PublishError> {
+        let mut numbers = self.ca.shelf.archived_numbers().await.map_err(PublishError::Archive)?;
+        numbers.sort_unstable();
+        for number in numbers.into_iter().rev().take(TRIES) {
+            let stored = self.ca.shelf.from_archive(number).await.map_err(PublishError::Archive)?;
+            match stored {
+                Some(stored) if Previous::verified(&stored.bytes, &self.ca.issuer, None).is_ok() => {
+                    return Ok(Some((number, stored)));
+                }
+                _ => self.healed.push(format!("the archive's CRL number {number} is not ours; it was altered")),
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,42 @@
+//! The CA's key: it signs what was linted, and nothing else.
+//!
+//! Contract, for every driver: `sign` returns a signature over exactly the linted bytes with the algorithm that they
+//! name, ECDSA as DER, or an error; whether the key is the certificate's is verified afterwards in any case.
+
+use std::path::Path;
+
+use crate::{
+    core::{
+        issuer::Issuer,
+        seal::{Document, Linted, Signed},
+    },
+    driver::{DriverError, Trouble},
+    local::pem_key::PemKey,
+};
+
+/// Where the CA's key is.
+#[derive(Debug)]
+pub enum Signer {
+    /// In a PEM file.
+    Local(PemKey),
+}
+
+impl Signer {
+    /// Opens the PEM file at `path`, which must hold `issuer`'s key.
+    pub fn open(path: &Path, issuer: &Issuer) -> Result<Self, DriverError> {
+        let doing = || format!("use the CA key {}", path.display());
+        let pem = std::fs::read(path).map_err(|error| DriverError::io(doing(), error))?;
+        let key = PemKey::from_pem(&pem, issuer.key())
+            .map_err(|error| DriverError::because(doing(), Trouble::Other, error))?;
+        Ok(Self::Local(key))
+    }
+
+    /// Signs.
+    pub async fn sign<D: Document>(&self, linted: Linted<D>) -> Result<Signed<D>, DriverError> {
+        match self {
+            Self::Local(key) => {
+                key.sign(linted).map_err(|error| DriverError::because("sign with the CA key", Trouble::Other, error))
+            }
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! CRLs and OCSP for certificate authorities whose key serves neither.
 
 pub mod ca;
+pub mod cli;
 pub mod config;
 pub mod core;
 pub mod credential;
 pub mod driver;
+pub mod http;
+pub mod import;
 pub mod index;
 pub mod local;
 pub mod publish;
@@ -12,3 +15,5 @@ pub mod respond;
 pub mod revoke;
 pub mod shelf;
 pub mod signer;
+pub mod status;
+pub mod wording;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `rescind`: arguments in, exit code out. The only place that exits.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rescind::cli::main()
+}

@@ -1,0 +1,102 @@
+//! `rescind publish`.
+
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::{Context, Failure, now, print, print_json};
+use crate::{
+    ca::Ca,
+    core::serial::CrlNumber,
+    publish::{self, Options},
+};
+
+/// `rescind publish`.
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    /// Only this issuer
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
+    /// Publish even if nothing is due
+    #[arg(long)]
+    force: bool,
+    /// Go through everything up to signing, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// One issuer's outcome, as `--json` prints it.
+#[derive(Debug, serde::Serialize)]
+struct Line {
+    name: String,
+    published: bool,
+    crl_number: Option<u64>,
+    reason: String,
+    healed: Vec<String>,
+    error: Option<String>,
+}
+
+impl Publish {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let cas = match &self.issuer {
+            Some(name) => vec![context.ca(name)?],
+            None => context.cas()?,
+        };
+        let mut lines = Vec::new();
+        for ca in &cas {
+            lines.push(self.pass(ca).await);
+        }
+        if context.json {
+            print_json(&serde_json::json!({ "issuers": lines }))?;
+        } else {
+            for line in lines.iter().filter(|line| line.error.is_none()) {
+                self.tell(line)?;
+            }
+        }
+        let errors = lines.iter().filter_map(|line| Some(format!("{}: {}", line.name, line.error.as_ref()?)));
+        let errors: Vec<_> = errors.collect();
+        if errors.is_empty() { Ok(()) } else { Err(Failure::Failed(errors.join("\nrescind: "))) }
+    }
+
+    async fn pass(&self, ca: &Ca) -> Line {
+        let spinner = ProgressBar::new_spinner().with_message(format!("{}: publishing", ca.name));
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        let options = Options { force: self.force, dry_run: self.dry_run };
+        let result = publish::publish(ca, None, options, now()).await;
+        spinner.finish_and_clear();
+        let name = ca.name.clone();
+        match result {
+            Ok(outcome) => {
+                for healed in &outcome.healed {
+                    tracing::warn!("{name}: {healed}");
+                }
+                Line {
+                    name,
+                    published: outcome.published,
+                    crl_number: outcome.number.map(CrlNumber::get),
+                    reason: outcome.reason.text().to_owned(),
+                    healed: outcome.healed,
+                    error: None,
+                }
+            }
+            Err(error) => {
+                let reason = "failed".to_owned();
+                let error = Some(error.to_string());
+                Line { name, published: false, crl_number: None, reason, healed: vec![], error }
+            }
+        }
+    }
+
+    fn tell(&self, line: &Line) -> Result<(), Failure> {
+        let Line { name, reason, .. } = line;
+        let number = line.crl_number.map_or("none".to_owned(), |number| number.to_string());
+        if line.published {
+            print(format_args!("{name}: published CRL number {number} ({reason})"))
+        } else if self.dry_run {
+            print(format_args!("{name}: would publish CRL number {number} ({reason})"))
+        } else {
+            print(format_args!("{name}: nothing published ({reason}); the CRL number is {number}"))
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Commands that only look.
+
+use clap::Args;
+
+use super::{Context, Failure, now, print, print_json};
+use crate::{
+    config::settings::Source,
+    core::{changeset::Linked, revocation::Event, serial::Serial},
+    status::{self, IssuerStatus},
+    wording::{self, Shown},
+};
+
+/// A command about one issuer.
+#[derive(Debug, Args)]
+pub(super) struct OfIssuer {
+    /// The issuer's name in the configuration
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+}
+
+/// Change sets read at once.
+const PAGE: u32 = 1024;
+
+pub(super) async fn export(context: &Context, of: &OfIssuer) -> Result<(), Failure> {
+    let ca = context.ca(&of.issuer)?;
+    let replica = ca.level(None).await.map_err(Failure::failed)?;
+    for status in replica.rows() {
+        print_json(&Shown { seq: None, ..Shown::new(status.serial, Some(status)) })?;
+    }
+    Ok(())
+}
+
+/// `rescind lookup`.
+#[derive(Debug, Args)]
+pub(super) struct Lookup {
+    /// The issuer's name in the configuration
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// The serial number in hexadecimal
+    serial: String,
+}
+
+/// One thing that happened to a certificate.
+#[derive(Debug, serde::Serialize)]
+struct Happened {
+    seq: u64,
+    at: String,
+    event: &'static str,
+    actor: String,
+    comment: String,
+}
+
+impl Lookup {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let ca = context.ca(&self.issuer)?;
+        let serial = wording::serial(&self.serial).map_err(Failure::failed)?;
+        let found = ca.index.statuses(&ca.name, vec![serial]).await.map_err(Failure::failed)?;
+        let shown = Shown::new(serial, found.first());
+        let history = if found.is_empty() { vec![] } else { history(&ca, serial).await? };
+        if context.json {
+            let mut value = serde_json::to_value(&shown).map_err(Failure::failed)?;
+            if let Some(fields) = value.as_object_mut() {
+                fields.entry("seq").or_insert(serde_json::Value::Null);
+                fields.insert("history".to_owned(), serde_json::to_value(&history).map_err(Failure::failed)?);
+            }
+            return print_json(&value);
+        }
+        print(format_args!("{}: {}", shown.serial, shown.state))?;
+        let facts = [
+            ("since", shown.revoked_at.map(|time| time.to_string())),
+            ("reason", shown.reason.map(str::to_owned)),
+            ("invalidity date", shown.invalidity_date.map(|time| time.to_string())),
+            ("certificate ends", shown.not_after.map(|time| time.to_string())),
+        ];
+        for (what, value) in facts {
+            if let Some(value) = value {
+                print(format_args!("  {what}: {value}"))?;
+            }
+        }
+        for Happened { seq, at, event, actor, comment } in &history {
+            print(format_args!("  change set {seq}, {at}: {event} by {actor}{}", spaced(comment)))?;
+        }
+        Ok(())
+    }
+}
+
+fn spaced(comment: &str) -> String {
+    if comment.is_empty() { String::new() } else { format!(" ({comment})") }
+}
+
+async fn history(ca: &crate::ca::Ca, serial: Serial) -> Result<Vec<Happened>, Failure> {
+    let mut history = Vec::new();
+    let mut seq = 0;
+    loop {
+        let page = ca.index.journal(&ca.name, seq, PAGE).await.map_err(Failure::failed)?;
+        let Some(last) = page.last() else { return Ok(history) };
+        seq = last.set.seq;
+        for Linked { set, .. } in &page {
+            let change = set.changes.iter().find(|(_, status)| status.serial == serial);
+            history.extend(change.map(|(event, _)| Happened {
+                seq: set.seq,
+                at: set.at.to_string(),
+                event: event.name(),
+                actor: set.actor.clone(),
+                comment: set.comment.clone(),
+            }));
+        }
+    }
+}
+
+pub(super) async fn log(context: &Context, of: &OfIssuer) -> Result<(), Failure> {
+    let ca = context.ca(&of.issuer)?;
+    let mut seq = 0;
+    loop {
+        let page = ca.index.journal(&ca.name, seq, PAGE).await.map_err(Failure::failed)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        seq = last.set.seq;
+        for linked in &page {
+            if context.json { print_json(&logged(linked))? } else { print_logged(linked)? }
+        }
+    }
+}
+
+fn logged(linked: &Linked) -> serde_json::Value {
+    let set = &linked.set;
+    let change = |(event, status): &(Event, crate::core::revocation::Status)| {
+        let shown = Shown { seq: None, ..Shown::new(status.serial, Some(status)) };
+        let mut value = serde_json::to_value(shown).unwrap_or_default();
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("event".to_owned(), event.name().into());
+        }
+        value
+    };
+    serde_json::json!({
+        "seq": set.seq, "at": set.at, "actor": set.actor, "comment": set.comment,
+        "prev": linked.prev.to_string(), "hash": linked.hash.to_string(),
+        "changes": set.changes.iter().map(change).collect::<Vec<_>>(),
+    })
+}
+
+/// How many serials a line of the log names.
+const NAMED: usize = 3;
+
+fn print_logged(linked: &Linked) -> Result<(), Failure> {
+    let set = &linked.set;
+    let named = set.changes.iter().take(NAMED).map(|(event, status)| format!("{} {}", event.name(), status.serial));
+    let named: Vec<_> = named.collect();
+    let more = set.changes.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let comment = spaced(&set.comment);
+    print(format_args!("{}  {}  {}: {}{more}{comment}", set.seq, set.at, set.actor, named.join(", ")))
+}
+
+pub(super) async fn status(context: &Context) -> Result<(), Failure> {
+    let now = now();
+    let mut all = Vec::new();
+    for ca in &context.cas()? {
+        all.push(status::status(ca, now).await);
+    }
+    if context.json {
+        print_json(&serde_json::json!({ "issuers": all }))?;
+    } else {
+        all.iter().try_for_each(print_status)?;
+    }
+    if all.iter().all(|one| one.problems.is_empty()) { Ok(()) } else { Err(Failure::Problem) }
+}
+
+fn print_status(status: &IssuerStatus) -> Result<(), Failure> {
+    fn or_none(value: Option<impl ToString>) -> String {
+        value.map_or("none".to_owned(), |value| value.to_string())
+    }
+    print(&status.name)?;
+    let (entries, bytes) = (or_none(status.entries), or_none(status.bytes));
+    print(format_args!("  CRL number:  {} ({entries} entries, {bytes} octets)", or_none(status.crl_number)))?;
+    print(format_args!("  thisUpdate:  {}", or_none(status.this_update)))?;
+    print(format_args!("  nextUpdate:  {}", or_none(status.next_update)))?;
+    let (revoked, held, valid) = (status.revoked, status.held, status.valid);
+    let seq = or_none(status.seq);
+    print(format_args!("  index:       change set {seq}; {revoked} revoked, {held} held, {valid} valid"))?;
+    print(format_args!("  credential:  ends {}", or_none(status.credential_not_after)))?;
+    print(format_args!("  certificate: ends {}", or_none(status.ca_not_after)))?;
+    status.problems.iter().try_for_each(|problem| print(format_args!("  PROBLEM: {problem}")))
+}
+
+/// `rescind urls`.
+#[derive(Debug, Args)]
+pub(super) struct Urls {
+    /// The issuer's name in the configuration
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// The certificate that they are for; matters with shards only
+    #[arg(long, value_name = "HEX")]
+    serial: Option<String>,
+}
+
+impl Urls {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        if let Some(text) = &self.serial {
+            wording::serial(text).map_err(Failure::failed)?;
+        }
+        let config = context.configuration()?;
+        let ca = context.ca(&self.issuer)?;
+        let (url, name) = (&config.http.public_url, &ca.name);
+        let crl = ca.crl.distribution_points.first().cloned().unwrap_or_else(|| format!("{url}/crl/{name}.crl"));
+        let (issuer, ocsp) = (format!("{url}/ca/{name}.cer"), format!("{url}/ocsp"));
+        if context.json {
+            return print_json(&serde_json::json!({ "crl": crl, "ca_issuers": issuer, "ocsp": ocsp }));
+        }
+        print(format_args!("CRL distribution point:        {crl}"))?;
+        print(format_args!("authority info, CA issuers:    {issuer}"))?;
+        print(format_args!("authority info, OCSP:          {ocsp}"))
+    }
+}
+
+pub(super) fn config(context: &Context) -> Result<(), Failure> {
+    // Everything must be sound before it is shown as understood.
+    context.configuration()?;
+    let (values, _) = context.values()?;
+    let mut all = serde_json::Map::new();
+    for (path, texts, source) in values.all() {
+        if context.json {
+            let value = serde_json::json!({ "value": texts.join(", "), "source": source.to_string() });
+            all.insert(path.to_owned(), value);
+        } else {
+            let source = if *source == Source::Default { "default".to_owned() } else { source.to_string() };
+            print(format_args!("{path} = {:?}  # {source}", texts.join(", ")))?;
+        }
+    }
+    if context.json { print_json(&all) } else { Ok(()) }
+}

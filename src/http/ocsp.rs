@@ -1,0 +1,144 @@
+//! OCSP over HTTP (RFC 6960 appendix A, RFC 9919 §6).
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode},
+    response::Response,
+};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use percent_encoding::percent_decode_str;
+
+use super::{
+    App,
+    sending::{Caching, Sending, failure},
+};
+use crate::{core::ocsp::Refusal, respond::Answer};
+
+/// Most octets of a request.
+const MAX_REQUEST: usize = 16 * 1024;
+
+const CONTENT_TYPE: &str = "application/ocsp-response";
+
+pub(super) async fn post(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    // The body's declared length is checked before anything of it is read.
+    match to_bytes(body, MAX_REQUEST).await {
+        Ok(body) => answer(&app, &parts.method, &parts.headers, &body),
+        Err(error) => {
+            tracing::debug!(%error, "an OCSP request was not read");
+            failure(StatusCode::PAYLOAD_TOO_LARGE, "an OCSP request has at most 16384 octets")
+        }
+    }
+}
+
+pub(super) async fn get(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    // The raw path: an extractor would decode it once, and `%2F` could no longer be told from `/`.
+    let path = request.uri().path();
+    let text = path.strip_prefix("/ocsp").unwrap_or(path);
+    match decode(text) {
+        Some(der) => answer(&app, request.method(), request.headers(), &der),
+        None => refuse(&app, request.method(), request.headers(), Refusal::MalformedRequest, "the path is not base64"),
+    }
+}
+
+/// How often a path may have been percent-encoded.
+const ENCODINGS: usize = 3;
+
+/// The DER in a path, after all that happens to base64 on its way: percent-encoding once or more, a slash or more in
+/// front, spaces for `+`, the url-safe alphabet, missing padding. `%` is not in the alphabet, so decoding is safe.
+fn decode(path: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    if path.len() > 2 * MAX_REQUEST {
+        return None;
+    }
+    let mut text = path.to_owned();
+    for _ in 0..ENCODINGS {
+        if !text.contains('%') {
+            break;
+        }
+        text = percent_decode_str(&text).decode_utf8().ok()?.into_owned();
+    }
+    let plain = |c: char| match c {
+        ' ' | '-' => '+',
+        '_' => '/',
+        c => c,
+    };
+    let text: String = text.trim_start_matches('/').chars().map(plain).collect();
+    LENIENT.decode(text).ok().filter(|der| !der.is_empty())
+}
+
+fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> Response {
+    let now = (app.clock)();
+    let signed = match app.responder.respond(der, now) {
+        Answer::Signed(signed) => signed,
+        Answer::Refused(refusal, why) => return refuse(app, method, headers, refusal, &why),
+    };
+    app.counts.answered.fetch_add(1, Ordering::Relaxed);
+    let sending = Sending { method, request: headers, content_type: CONTENT_TYPE, bytes: signed.der.clone() };
+    match &signed.etag {
+        // RFC 9919 §7.2; Last-Modified is thisUpdate, which is producedAt too.
+        Some(etag) => sending.cacheable(
+            &Caching {
+                etag: etag.clone(),
+                modified: signed.window.this(),
+                expires: signed.window.next(),
+                fresh_until: signed.replace_at,
+                directives: ", public, no-transform, must-revalidate",
+            },
+            now,
+        ),
+        // A nonce makes it of use to one client only.
+        None => sending.silent(),
+    }
+}
+
+/// RFC 9919 §7.2: errors are never kept.
+fn refuse(app: &App, method: &Method, headers: &HeaderMap, refusal: Refusal, why: &str) -> Response {
+    app.counts.refuse(refusal);
+    match refusal {
+        Refusal::InternalError => tracing::error!(why, "an OCSP request could not be answered"),
+        Refusal::TryLater => tracing::warn!(why, "an OCSP request could not be answered yet"),
+        refusal => tracing::debug!(why, status = refusal.name(), "an OCSP request was refused"),
+    }
+    let bytes = refusal.der().to_vec();
+    Sending { method, request: headers, content_type: CONTENT_TYPE, bytes }.never_kept()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn get_paths_survive_encoding_and_mangling() {
+        let der = [0x30, 0xfb, 0xff, 0xfe, 0x3e, 0x3f, 0x01];
+        for path in [
+            "/MPv//j4/AQ==",
+            "/MPv%2F%2Fj4%2FAQ%3D%3D",
+            "/MPv%2f%2fj4%2fAQ%3d%3d",
+            "/MPv%252F%252Fj4%252FAQ%253D%253D",
+            "//MPv//j4/AQ==",
+            "/%2FMPv//j4/AQ",
+            "/MPv__j4_AQ",
+        ] {
+            assert_eq!(decode(path).as_deref(), Some(&der[..]), "{path}");
+        }
+        assert_eq!(decode("/MA+ +A=="), decode("/MA%2B+%2BA=="));
+    }
+
+    #[test]
+    fn get_paths_that_are_no_base64_are_told_from_others() {
+        for path in ["", "/", "/!", "/%00", "/%zz", "/..%2f..", "/M", "/MPv%80"] {
+            assert_eq!(decode(path), None, "{path}");
+        }
+    }
+}

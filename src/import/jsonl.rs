@@ -1,0 +1,52 @@
+//! From JSON Lines, the form that `export` writes: one object a line.
+
+use super::{Content, once};
+use crate::{
+    core::{
+        revocation::{Action, Reason, Request, State},
+        time::Timestamp,
+    },
+    wording,
+};
+
+/// One line.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    serial: String,
+    state: String,
+    revoked_at: Option<Timestamp>,
+    reason: Option<String>,
+    invalidity_date: Option<Timestamp>,
+    not_after: Option<Timestamp>,
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Content, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let requests = lines.map(|(at, line)| request(line).map_err(|what| format!("line {}: {what}", at + 1)));
+    Ok(Content { requests: once(requests.collect::<Result<_, _>>()?), ..Content::default() })
+}
+
+fn request(line: &str) -> Result<Request, String> {
+    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let serial = wording::serial(&line.serial).map_err(|error| error.to_string())?;
+    let state: State = line.state.parse()?;
+    let reason = line.reason.as_deref().map(Reason::parse).transpose().map_err(|error| error.to_string())?.flatten();
+    let action = match (state, line.revoked_at) {
+        (State::Valid, None) if reason.is_none() => Action::Record,
+        (State::Valid, _) => return Err("a valid certificate has no revoked_at and no reason".to_owned()),
+        (_, None) => return Err(format!("a {} certificate needs a revoked_at", state.name())),
+        (State::Revoked, Some(_)) if reason == Some(Reason::CertificateHold) => {
+            return Err("certificateHold goes with the state held".to_owned());
+        }
+        (State::Held, Some(_)) if reason.is_some_and(|reason| reason != Reason::CertificateHold) => {
+            return Err("the state held goes with the reason certificateHold".to_owned());
+        }
+        (state, Some(at)) => {
+            let reason = if state == State::Held { Some(Reason::CertificateHold) } else { reason };
+            Action::Revoke { at, reason, invalidity_date: line.invalidity_date, amend: false }
+        }
+    };
+    Ok(Request { serial, action, not_after: line.not_after })
+}

@@ -1,0 +1,135 @@
+//! How an issuer is doing: what relying parties fetch now, and what is wrong with it.
+
+use crate::{
+    ca::Ca,
+    core::{compare::Previous, crl::SignedCrl, time::Timestamp},
+    credential::Credential,
+};
+
+/// One issuer's state, as `rescind status --json` prints it.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct IssuerStatus {
+    /// Its name.
+    pub name: String,
+    /// The number of the CRL on the shelf.
+    pub crl_number: Option<u64>,
+    /// Its thisUpdate.
+    pub this_update: Option<Timestamp>,
+    /// Its nextUpdate.
+    pub next_update: Option<Timestamp>,
+    /// How many certificates it lists.
+    pub entries: Option<u64>,
+    /// Its size.
+    pub bytes: Option<u64>,
+    /// The newest change set in the index.
+    pub seq: Option<u64>,
+    /// How many rows are revoked, held and valid.
+    pub revoked: u64,
+    /// On hold.
+    pub held: u64,
+    /// Known to be issued, and not revoked.
+    pub valid: u64,
+    /// When the OCSP credential ends.
+    pub credential_not_after: Option<Timestamp>,
+    /// When the CA certificate ends.
+    pub ca_not_after: Option<Timestamp>,
+    /// What is wrong, in sentences.
+    pub problems: Vec<String>,
+}
+
+/// A credential with less than a quarter of its life left should have been renewed long ago.
+const CREDENTIAL_ALARM: u32 = 4;
+
+/// The CA certificate's end is announced this long before.
+const CA_ALARM: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
+
+/// Looks at everything of one issuer.
+pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
+    let mut status = IssuerStatus { name: ca.name.clone(), ..IssuerStatus::default() };
+    shelf(ca, now, &mut status).await;
+    match ca.index.head(&ca.name).await {
+        Ok(Some((head, _))) => {
+            status.seq = Some(head.seq);
+            status.revoked = head.counts.revoked;
+            status.held = head.counts.held;
+            status.valid = head.counts.valid;
+        }
+        Ok(None) => status.seq = Some(0),
+        Err(error) => status.problems.push(error.to_string()),
+    }
+    match ca.credentials.open(&ca.issuer).await {
+        Ok(credential) => {
+            status.credential_not_after = credential.as_ref().map(|credential| credential.validity.next());
+            status.problems.extend(credential_problem(credential.as_ref(), now));
+        }
+        Err(error) => status.problems.push(error.to_string()),
+    }
+    let end = ca.issuer.certificate().not_after;
+    status.ca_not_after = Some(end);
+    if end < now {
+        status.problems.push(format!("the CA certificate ended on {end}"));
+    } else if end.since(now) < CA_ALARM {
+        status.problems.push(format!("the CA certificate ends soon, on {end}"));
+    }
+    status
+}
+
+async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
+    let stored = match ca.shelf.current().await {
+        Ok(Some(stored)) => stored,
+        Ok(None) => return status.problems.push("there is no CRL on the shelf; run `rescind publish`".to_owned()),
+        Err(error) => return status.problems.push(error.to_string()),
+    };
+    status.bytes = Some(stored.bytes.len() as u64);
+    match Previous::verified(&stored.bytes, &ca.issuer, None) {
+        Ok(previous) => {
+            let crl = previous.crl();
+            status.crl_number = crl.number().map(|number| number.get());
+            status.this_update = Some(crl.this_update);
+            status.next_update = crl.next_update;
+            status.entries = Some(crl.entries().count() as u64);
+            status.problems.extend(lateness(ca, crl.this_update, crl.next_update, now));
+        }
+        Err(error) => {
+            let name = ca.shelf.name(".crl");
+            status.problems.push(format!("the shelf's {name} is not a CRL of ours: {error}"));
+        }
+    }
+}
+
+/// Whether the CRL on the shelf is late, from its header alone: cheap enough to ask at every health check.
+pub fn crl_lateness(ca: &Ca, bytes: &[u8], now: Timestamp) -> Option<String> {
+    match SignedCrl::read(bytes) {
+        Ok(signed) => lateness(ca, signed.crl.this_update, signed.crl.next_update, now),
+        Err(error) => Some(format!("the CRL on the shelf cannot be read: {error}")),
+    }
+}
+
+/// The alarm goes off long before nextUpdate: when half the time between refresh and nextUpdate is gone.
+fn lateness(ca: &Ca, this_update: Timestamp, next_update: Option<Timestamp>, now: Timestamp) -> Option<String> {
+    let next = next_update.unwrap_or(this_update);
+    let due = this_update.after(ca.crl.backdate).after(ca.crl.refresh);
+    let alarm = due.after(next.since(due) / 2);
+    if next <= now {
+        Some(format!("the CRL went stale at its nextUpdate, {next}: relying parties refuse it"))
+    } else if alarm <= now {
+        Some(format!("the CRL is late: a new one was due at {due}, and this one goes stale at {next}"))
+    } else {
+        None
+    }
+}
+
+/// What is wrong with a credential.
+pub fn credential_problem(credential: Option<&Credential>, now: Timestamp) -> Option<String> {
+    let Some(credential) = credential else {
+        return Some("there is no OCSP credential; `rescind publish` makes one".to_owned());
+    };
+    let end = credential.validity.next();
+    if !credential.is_valid(now) {
+        Some(format!("the OCSP credential ended on {end}"))
+    } else if end.since(now) * CREDENTIAL_ALARM < credential.validity.length() {
+        Some(format!("the OCSP credential ends soon, on {end}, and was not renewed"))
+    } else {
+        None
+    }
+}

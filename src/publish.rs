@@ -3,7 +3,7 @@
 //! A pass may be killed at any point, and any call may fail before or after it took effect; the next pass repairs:
 //! - before the number is reserved: nothing happened;
 //! - after it: a number is skipped, which is allowed;
-//! - after the archive's copy: the archive is ahead of the shelf, which the next pass sees and answers with a new CRL;
+//! - after the archive's copy: the archive has a CRL that nobody saw; the next pass publishes again;
 //! - after the shelf's copy: the index does not know yet; the next pass writes it down.
 
 mod renew;

@@ -61,7 +61,7 @@ pub struct Responder {
 pub struct Served {
     /// The issuer.
     pub ca: Ca,
-    known: RwLock<Known>,
+    known: RwLock<Arc<Known>>,
 }
 
 /// What is known of an issuer now.
@@ -90,8 +90,8 @@ impl Weighter<Vec<u8>, Arc<Signed>> for ByLength {
 
 impl Served {
     /// What is known now.
-    pub fn known(&self) -> Known {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads on in the index, and the credential if it is another one.
@@ -101,11 +101,11 @@ impl Served {
         let credential = self.ca.credentials.open(&self.ca.issuer).await;
         let problem = problem(&replica, &credential);
         let next = Known {
-            replica: replica.ok().map(|replica| (replica, now)).or(known.replica),
-            credential: credential.ok().flatten().map(Arc::new).or(known.credential),
+            replica: replica.ok().map(|replica| (replica, now)).or_else(|| known.replica.clone()),
+            credential: credential.ok().flatten().map(Arc::new).or_else(|| known.credential.clone()),
             problem,
         };
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
 }
 
@@ -159,17 +159,17 @@ impl Responder {
     fn answer(&self, served: &Served, request: &Request<'_>, now: Timestamp) -> Result<Arc<Signed>, Refused> {
         let later = |why: &str| (Refusal::TryLater, why.to_owned());
         let known = served.known();
-        let (replica, level_at) = known.replica.ok_or_else(|| later("the index was not read yet"))?;
-        if now.since(level_at) > served.ca.ocsp.max_staleness {
+        let (replica, level_at) = known.replica.as_ref().ok_or_else(|| later("the index was not read yet"))?;
+        if now.since(*level_at) > served.ca.ocsp.max_staleness {
             return Err(later("the index was out of reach for longer than max_staleness"));
         }
-        let credential = known.credential.filter(|credential| credential.is_valid(now));
+        let credential = known.credential.as_ref().filter(|credential| credential.is_valid(now));
         let credential = credential.ok_or_else(|| later("there is no valid credential"))?;
-        let statuses: Vec<_> = request.cert_ids.iter().map(|id| status(served, &replica, id)).collect();
+        let statuses: Vec<_> = request.cert_ids.iter().map(|id| status(served, replica, id)).collect();
 
         let key = match (request.nonce, &request.cert_ids[..]) {
             (None, [one]) => one.der.to_vec(),
-            _ => return sign(served, request, statuses, &credential, now).map(Arc::new),
+            _ => return sign(served, request, statuses, credential, now).map(Arc::new),
         };
         if let Some(kept) = self.cache.get(&key)
             && kept.statuses == statuses
@@ -178,7 +178,7 @@ impl Responder {
         {
             return Ok(kept);
         }
-        let signed = Arc::new(sign(served, request, statuses, &credential, now)?);
+        let signed = Arc::new(sign(served, request, statuses, credential, now)?);
         self.cache.insert(key, Arc::clone(&signed));
         Ok(signed)
     }

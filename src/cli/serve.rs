@@ -69,7 +69,10 @@ pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), 
     match timeout(GRACE, serving).await {
         Ok(Ok(result)) => result.map_err(Failure::failed),
         Ok(Err(error)) => Err(Failure::failed(error)),
-        Err(_) => Ok(tracing::warn!("some requests took too long and were cut off")),
+        Err(_) => {
+            tracing::warn!("some requests took too long and were cut off");
+            Ok(())
+        }
     }
 }
 
@@ -95,11 +98,11 @@ async fn look(app: Arc<App>) {
 
 /// Refreshes, and logs a problem when it begins and when it ends, not every time.
 async fn refresh(served: &Served) {
-    let before = served.known().problem;
+    let before = served.known().problem.clone();
     served.refresh(now()).await;
     let issuer = &served.ca.name;
-    match (before, served.known().problem) {
-        (before, Some(problem)) if before.as_ref() != Some(&problem) => {
+    match (&before, &served.known().problem) {
+        (before, Some(problem)) if before.as_ref() != Some(problem) => {
             tracing::error!(issuer, problem, "OCSP cannot be kept up to date");
         }
         (Some(_), None) => tracing::info!(issuer, "OCSP is up to date again"),
@@ -122,8 +125,9 @@ async fn tick(app: Arc<App>) {
 
 async fn pass(app: &App, served: &Served) {
     let issuer = &served.ca.name;
-    let known = served.known().replica.map(|(replica, _)| replica);
-    match publish::publish(&served.ca, known.as_ref(), Options::default(), now()).await {
+    let known = served.known();
+    let replica = known.replica.as_ref().map(|(replica, _)| replica);
+    match publish::publish(&served.ca, replica, Options::default(), now()).await {
         Ok(outcome) => {
             app.counts.passes.fetch_add(1, Ordering::Relaxed);
             for healed in &outcome.healed {

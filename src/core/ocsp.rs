@@ -142,10 +142,10 @@ fn checked_nonce(value: &[u8]) -> Result<&[u8], RequestError> {
 fn single<'a>(list: &mut Reader<'a>) -> Result<CertId<'a>, RequestError> {
     let mut request = list.sequence("a Request is not a SEQUENCE")?;
     let cert_id = request.value(tag::SEQUENCE, "a CertID is not a SEQUENCE")?;
-    if let Some(value) = request.optional(tag::context(0))? {
-        if extensions(value.reader())?.iter().any(|extension| extension.critical) {
-            return Err(RequestError::Critical);
-        }
+    if let Some(value) = request.optional(tag::context(0))?
+        && extensions(value.reader())?.iter().any(|extension| extension.critical)
+    {
+        return Err(RequestError::Critical);
     }
     request.finish("octets behind a Request")?;
 

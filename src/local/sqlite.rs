@@ -194,6 +194,9 @@ fn prepare(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Serials are random, so a large import touches the whole tree: keep it in memory (KiB), and write it back rarely.
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
     let tables: i32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

@@ -101,6 +101,11 @@ pub enum PublishError {
     Archive(#[source] DriverError),
     #[error("read the index: {0}")]
     Index(#[from] LevelError),
+    #[error(
+        "read the index: it ends at change set {index}, but CRL number {number} was made from {crl}: \
+         an older index was put in its place; restore the newest one"
+    )]
+    IndexWentBack { index: u64, number: CrlNumber, crl: u64 },
     #[error("plan the CRL: {0}")]
     Plan(&'static str),
     #[error("reserve a CRL number: {0}")]
@@ -147,6 +152,7 @@ async fn publish_crl(
     let world = World::read(ca).await?;
     let previous = world.previous();
     let replica = ca.level(known).await?;
+    is_not_behind(&replica, previous.as_ref())?;
     let crl = plan(ca, &replica, previous.as_ref(), &world, now)?;
     let reason = due(&crl, ca, &replica, previous.as_ref(), &world, options, now);
     let outcome = |published, number, reason| Outcome { published, number, reason, healed: world.healed.clone() };
@@ -180,6 +186,15 @@ async fn publish_crl(
     confirm(ca, &published(&checked, &label, &replica, now), number).await.map_err(PublishError::Confirm)?;
     derive(ca, checked.bytes()).await.map_err(PublishError::Replace)?;
     Ok(outcome(true, Some(number), reason))
+}
+
+/// An index older than the CRL is an alarm at every pass, not only when a CRL is due: it has lost revocations.
+fn is_not_behind(replica: &Replica, previous: Option<&Previous<'_>>) -> Result<(), PublishError> {
+    let index = replica.head().seq;
+    match previous.and_then(|previous| Some((previous.seq()?, previous.crl().number()?))) {
+        Some((crl, number)) if crl > index => Err(PublishError::IndexWentBack { index, number, crl }),
+        _ => Ok(()),
+    }
 }
 
 /// What the next CRL is to say.

@@ -4,6 +4,7 @@ use crate::{
     ca::Ca,
     core::{compare::Previous, crl::SignedCrl, time::Timestamp},
     credential::Credential,
+    shelf::Label,
 };
 
 /// One issuer's state, as `rescind status --json` prints it.
@@ -81,6 +82,9 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
         Err(error) => return status.problems.push(error.to_string()),
     };
     status.bytes = Some(stored.bytes.len() as u64);
+    if let Some(label) = &stored.label {
+        status.problems.extend(lost_history(ca, label).await);
+    }
     match Previous::verified(&stored.bytes, &ca.issuer, None) {
         Ok(previous) => {
             let crl = previous.crl();
@@ -95,6 +99,16 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
             status.problems.push(format!("the shelf's {name} is not a CRL of ours: {error}"));
         }
     }
+}
+
+/// The change set that the CRL was made from must be in the journal: an index put back from a backup lost revocations.
+async fn lost_history(ca: &Ca, label: &Label) -> Option<String> {
+    let found = ca.index.journal(&ca.name, label.seq.checked_sub(1)?, 1).await.ok()?;
+    let is_there = found.first().is_some_and(|linked| linked.hash.to_string() == label.hash);
+    (!is_there).then(|| {
+        let seq = label.seq;
+        format!("the CRL was made from change set {seq}, which the index does not have: an older index took its place")
+    })
 }
 
 /// Whether the CRL on the shelf is late, from its header alone: cheap enough to ask at every health check.

@@ -210,21 +210,29 @@ impl PublicKey {
         if fits { Ok(()) } else { Err(KeyError::Mismatch(algorithm, self.kind)) }
     }
 
-    /// Whether `signature` over `message` is this key's.
+    /// Whether `signature` over `message` is this key's. Other software pairs curves and hashes as it likes, and what
+    /// it signed is as genuine.
     pub fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> bool {
-        let verification: &'static dyn lc::VerificationAlgorithm = match algorithm {
-            Rs256 => &lc::RSA_PKCS1_2048_8192_SHA256,
-            Rs384 => &lc::RSA_PKCS1_2048_8192_SHA384,
-            Rs512 => &lc::RSA_PKCS1_2048_8192_SHA512,
-            Ps256 => &lc::RSA_PSS_2048_8192_SHA256,
-            Ps384 => &lc::RSA_PSS_2048_8192_SHA384,
-            Ps512 => &lc::RSA_PSS_2048_8192_SHA512,
-            Es256 => &lc::ECDSA_P256_SHA256_ASN1,
-            Es384 => &lc::ECDSA_P384_SHA384_ASN1,
-            Es512 => &lc::ECDSA_P521_SHA512_ASN1,
+        let verification: &'static dyn lc::VerificationAlgorithm = match (algorithm, self.kind) {
+            (Rs256 | Rs384 | Rs512, KeyKind::Rsa(_)) if self.pss_only => return false,
+            (Rs256, KeyKind::Rsa(_)) => &lc::RSA_PKCS1_2048_8192_SHA256,
+            (Rs384, KeyKind::Rsa(_)) => &lc::RSA_PKCS1_2048_8192_SHA384,
+            (Rs512, KeyKind::Rsa(_)) => &lc::RSA_PKCS1_2048_8192_SHA512,
+            (Ps256, KeyKind::Rsa(_)) => &lc::RSA_PSS_2048_8192_SHA256,
+            (Ps384, KeyKind::Rsa(_)) => &lc::RSA_PSS_2048_8192_SHA384,
+            (Ps512, KeyKind::Rsa(_)) => &lc::RSA_PSS_2048_8192_SHA512,
+            (Es256, KeyKind::P256) => &lc::ECDSA_P256_SHA256_ASN1,
+            (Es384, KeyKind::P256) => &lc::ECDSA_P256_SHA384_ASN1,
+            (Es512, KeyKind::P256) => &lc::ECDSA_P256_SHA512_ASN1,
+            (Es256, KeyKind::P384) => &lc::ECDSA_P384_SHA256_ASN1,
+            (Es384, KeyKind::P384) => &lc::ECDSA_P384_SHA384_ASN1,
+            (Es512, KeyKind::P384) => &lc::ECDSA_P384_SHA512_ASN1,
+            (Es256, KeyKind::P521) => &lc::ECDSA_P521_SHA256_ASN1,
+            (Es384, KeyKind::P521) => &lc::ECDSA_P521_SHA384_ASN1,
+            (Es512, KeyKind::P521) => &lc::ECDSA_P521_SHA512_ASN1,
+            _ => return false,
         };
-        self.admit(algorithm).is_ok()
-            && lc::UnparsedPublicKey::new(verification, &self.bits).verify(message, signature).is_ok()
+        lc::UnparsedPublicKey::new(verification, &self.bits).verify(message, signature).is_ok()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{Path, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
@@ -107,8 +107,11 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
 
 /// Reads one object or a list of them.
 async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Problem> {
-    let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {MAX_BODY} octets"));
-    let body = to_bytes(body, MAX_BODY).await.map_err(too_large)?;
+    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {MAX_BODY} octets"));
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
     let malformed = |error: serde_json::Error| Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"));
     let items = match serde_json::from_slice(&body).map_err(malformed)? {
         serde_json::Value::Array(items) if items.is_empty() => {

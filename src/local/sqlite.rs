@@ -192,24 +192,32 @@ impl Sqlite {
 
 fn prepare(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY)?;
+    // Before anything is written: the journal's mode stands in the file too.
+    if is_anothers(connection)? {
+        return Err(failure("it is another program's database".into()));
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Serials are random, so a large import touches the whole tree: keep it in memory (KiB), and write it back rarely.
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
-    let tables: i32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (tables, pragma("application_id")?) {
-        (0, _) => {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        (_, APPLICATION_ID) => {}
-        _ => return Err(failure("it is another program's database".into())),
+    if tables(&transaction)? == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     transaction.commit()
+}
+
+fn tables(connection: &Connection) -> Result<i32, rusqlite::Error> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+}
+
+fn is_anothers(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    // In this order: tables that are seen were committed together with the mark.
+    Ok(tables(connection)? > 0
+        && connection.query_row("PRAGMA application_id", [], |row| row.get::<_, i32>(0))? != APPLICATION_ID)
 }
 
 fn failure(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {

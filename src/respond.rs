@@ -10,7 +10,7 @@ use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    ca::{Ca, LevelError},
+    ca::Ca,
     config::Unlisted,
     core::{
         ocsp::{self, CertId, CertStatus, Refusal, Request, Response},
@@ -20,7 +20,6 @@ use crate::{
         time::{Timestamp, Window},
     },
     credential::Credential,
-    driver::DriverError,
 };
 
 /// What is answered.
@@ -71,6 +70,8 @@ pub struct Known {
     pub replica: Option<(Replica, Timestamp)>,
     /// What signs.
     pub credential: Option<Arc<Credential>>,
+    /// When the credential was last looked for.
+    looked_at: Option<Timestamp>,
     /// Why the index or the credential could not be read the last time.
     pub problem: Option<String>,
 }
@@ -94,27 +95,37 @@ impl Served {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads on in the index, and the credential if it is another one.
+    /// Reads on in the index, and looks whether there is another credential.
     pub async fn refresh(&self, now: Timestamp) {
         let known = self.known();
         let replica = self.ca.level(known.replica.as_ref().map(|(replica, _)| replica)).await;
-        let credential = self.ca.credentials.open(&self.ca.issuer).await;
-        let problem = problem(&replica, &credential);
-        let next = Known {
-            replica: replica.ok().map(|replica| (replica, now)).or_else(|| known.replica.clone()),
-            credential: credential.ok().flatten().map(Arc::new).or_else(|| known.credential.clone()),
-            problem,
-        };
+        let mut next = Known { problem: None, ..Known::clone(&known) };
+        match replica {
+            Ok(replica) => next.replica = Some((replica, now)),
+            Err(error) => next.problem = Some(error.to_string()),
+        }
+        if self.looks_for_credential(&known, now) {
+            next.looked_at = Some(now);
+            match self.ca.credentials.open(&self.ca.issuer).await {
+                Ok(Some(credential)) => next.credential = Some(Arc::new(credential)),
+                Ok(None) => {}
+                Err(error) => next.problem = next.problem.or_else(|| Some(error.to_string())),
+            }
+        } else if next.problem.is_none() && known.looked_at.is_some() && known.replica.is_some() {
+            // A problem with the credential lasts until it is looked for again.
+            next.problem = known.problem.clone().filter(|_| known.credential.is_none());
+        }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
-}
 
-fn problem(
-    replica: &Result<Replica, LevelError>,
-    credential: &Result<Option<Credential>, DriverError>,
-) -> Option<String> {
-    let replica = replica.as_ref().err().map(ToString::to_string);
-    replica.or_else(|| credential.as_ref().err().map(ToString::to_string))
+    /// A vault is not asked every few seconds, unless there is no good credential.
+    fn looks_for_credential(&self, known: &Known, now: Timestamp) -> bool {
+        const AGAIN: std::time::Duration = std::time::Duration::from_secs(15);
+        let is_good = known.credential.as_ref().is_some_and(|credential| credential.is_valid(now));
+        let every = self.ca.credentials.look_every();
+        let every = if is_good { every } else { every.min(AGAIN) };
+        known.looked_at.is_none_or(|at| now.since(at) >= every)
+    }
 }
 
 impl Responder {

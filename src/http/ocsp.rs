@@ -41,10 +41,14 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: Request<Body>) ->
 pub(super) async fn get(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     // The raw path: an extractor would decode it once, and `%2F` could no longer be told from `/`.
     let path = request.uri().path();
-    let text = path.strip_prefix("/ocsp").unwrap_or(path);
+    get_from(&app, path.strip_prefix("/ocsp").unwrap_or(path), request.method(), request.headers())
+}
+
+/// Answers a request whose DER is in this part of its path.
+pub(super) fn get_from(app: &App, text: &str, method: &Method, headers: &HeaderMap) -> Response {
     match decode(text) {
-        Some(der) => answer(&app, request.method(), request.headers(), &der),
-        None => refuse(&app, request.method(), request.headers(), Refusal::MalformedRequest, "the path is not base64"),
+        Some(der) => answer(app, method, headers, &der),
+        None => refuse(app, method, headers, Refusal::MalformedRequest, "the path is not base64"),
     }
 }
 

@@ -72,8 +72,17 @@ pub struct Known {
     pub credential: Option<Arc<Credential>>,
     /// When the credential was last looked for.
     looked_at: Option<Timestamp>,
+    /// Why the index could not be read the last time.
+    index_problem: Option<String>,
+    /// Why the credential could not be read the last time.
+    credential_problem: Option<String>,
+}
+
+impl Known {
     /// Why the index or the credential could not be read the last time.
-    pub problem: Option<String>,
+    pub fn problem(&self) -> Option<&str> {
+        self.index_problem.as_deref().or(self.credential_problem.as_deref())
+    }
 }
 
 /// Most octets of kept answers.
@@ -99,21 +108,18 @@ impl Served {
     pub async fn refresh(&self, now: Timestamp) {
         let known = self.known();
         let replica = self.ca.level(known.replica.as_ref().map(|(replica, _)| replica)).await;
-        let mut next = Known { problem: None, ..Known::clone(&known) };
-        match replica {
-            Ok(replica) => next.replica = Some((replica, now)),
-            Err(error) => next.problem = Some(error.to_string()),
+        let mut next = Known::clone(&known);
+        next.index_problem = replica.as_ref().err().map(ToString::to_string);
+        if let Ok(replica) = replica {
+            next.replica = Some((replica, now));
         }
         if self.looks_for_credential(&known, now) {
+            let credential = self.ca.credentials.open(&self.ca.issuer).await;
             next.looked_at = Some(now);
-            match self.ca.credentials.open(&self.ca.issuer).await {
-                Ok(Some(credential)) => next.credential = Some(Arc::new(credential)),
-                Ok(None) => {}
-                Err(error) => next.problem = next.problem.or_else(|| Some(error.to_string())),
+            next.credential_problem = credential.as_ref().err().map(ToString::to_string);
+            if let Ok(Some(credential)) = credential {
+                next.credential = Some(Arc::new(credential));
             }
-        } else if next.problem.is_none() && known.looked_at.is_some() && known.replica.is_some() {
-            // A problem with the credential lasts until it is looked for again.
-            next.problem = known.problem.clone().filter(|_| known.credential.is_none());
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }

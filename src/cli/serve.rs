@@ -109,11 +109,11 @@ async fn look(app: Arc<App>) {
 
 /// Refreshes, and logs a problem when it begins and when it ends, not every time.
 async fn refresh(served: &Served) {
-    let before = served.known().problem.clone();
+    let before = served.known();
     served.refresh(now()).await;
     let issuer = &served.ca.name;
-    match (&before, &served.known().problem) {
-        (before, Some(problem)) if before.as_ref() != Some(problem) => {
+    match (before.problem(), served.known().problem()) {
+        (before, Some(problem)) if before != Some(problem) => {
             tracing::error!(issuer, problem, "OCSP cannot be kept up to date");
         }
         (Some(_), None) => tracing::info!(issuer, "OCSP is up to date again"),

@@ -1,16 +1,26 @@
 //! One configured issuer with its stores: what the stories are told about.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
-    config::{Config, CrlConfig, IssuerConfig, OcspConfig, Storage},
+    azure::{
+        Azure,
+        blob::Container,
+        table::Table,
+        vault::{Object, Vault},
+    },
+    config::{Config, CrlConfig, IssuerConfig, Location, OcspConfig},
     core::{
         certificate::Certificate,
+        changeset::Head,
         issuer::Issuer,
         replica::{Fold, Replica, ReplicaError},
     },
     credential::Credentials,
-    driver::DriverError,
+    driver::{DriverError, Trouble},
     index::Index,
     local::{directory::Directory, sqlite::Sqlite},
     shelf::{Shelf, Store},
@@ -34,7 +44,17 @@ pub struct Ca {
     pub crl: CrlConfig,
     /// How OCSP is answered.
     pub ocsp: OcspConfig,
-    key: Option<std::path::PathBuf>,
+    key: Key,
+    /// Whose identity commits to an index in Azure.
+    azure: Option<Arc<Azure>>,
+}
+
+/// Where the CA's key is.
+#[derive(Clone, Debug)]
+enum Key {
+    None,
+    File(PathBuf),
+    Vault(Arc<Vault>, Object),
 }
 
 /// Why a configured issuer cannot be used.
@@ -78,41 +98,41 @@ const PAGE: u32 = 1024;
 const MOVES: usize = 100;
 
 impl Ca {
-    /// Opens every configured issuer.
-    pub fn open_all(config: &Config) -> Result<Vec<Self>, CaError> {
-        let index = Index::Local(Sqlite::open(&config.storage.index)?);
-        config.issuers.iter().map(|issuer| Self::open(issuer, &config.storage, &index)).collect()
-    }
-
-    fn open(config: &IssuerConfig, storage: &Storage, index: &Index) -> Result<Self, CaError> {
-        let name = config.name.clone();
-        let certificate = read_certificate(&config.certificate);
-        let issuer = certificate
-            .and_then(|certificate| Issuer::new(certificate, config.signature).map_err(|error| error.to_string()));
-        let file = config.certificate.display().to_string();
-        let issuer = issuer.map_err(|what| CaError::Certificate { name: name.clone(), file, what })?;
-        let [shelf, archive] = [&storage.shelf, &storage.archive].map(|path| Store::Local(Directory::new(path)));
-        Ok(Self {
-            shelf: Shelf::new(&name, shelf, archive),
-            name,
-            issuer,
-            index: index.clone(),
-            credentials: Credentials::Local(config.credential.clone()),
-            crl: config.crl.clone(),
-            ocsp: config.ocsp.clone(),
-            key: config.key.clone(),
-        })
+    /// Opens every configured issuer. `azure` is needed where the configuration names something in Azure.
+    pub async fn open_all(config: &Config, azure: Option<&Arc<Azure>>) -> Result<Vec<Self>, CaError> {
+        let places = Places { azure };
+        let index = match &config.storage.index {
+            Location::File(path) => Index::Local(Sqlite::open(path)?),
+            Location::Azure(url) => Index::Azure(Table::new(places.azure()?, url)),
+        };
+        let shelf = places.store(&config.storage.shelf)?;
+        let archive = places.store(&config.storage.archive)?;
+        let mut cas = Vec::new();
+        for issuer in &config.issuers {
+            let shelf = Shelf::new(&issuer.name, shelf.clone(), archive.clone(), issuer.crl.refresh);
+            cas.push(places.open(issuer, &index, shelf).await?);
+        }
+        Ok(cas)
     }
 
     /// Opens the CA's key; only publishing needs it.
     pub fn signer(&self) -> Result<Signer, DriverError> {
         match &self.key {
-            Some(key) => Signer::open(key, &self.issuer),
-            None => Err(DriverError::because(
+            Key::File(key) => Signer::open(key, &self.issuer),
+            Key::Vault(vault, key) => Ok(Signer::Azure(Arc::clone(vault), key.clone())),
+            Key::None => Err(DriverError::because(
                 format!("sign for issuer {}", self.name),
-                crate::driver::Trouble::Missing,
-                "no key is configured; give the issuer a key = \"file:…\"",
+                Trouble::Missing,
+                "no key is configured; give the issuer a key",
             )),
+        }
+    }
+
+    /// Who commits, where the index knows: the identity towards Azure.
+    pub async fn actor(&self) -> Result<Option<String>, DriverError> {
+        match (&self.index, &self.azure) {
+            (Index::Azure(_), Some(azure)) => azure.actor().await.map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -124,7 +144,7 @@ impl Ca {
         for _ in 0..MOVES {
             let Some((head, _)) = self.index.head(&self.name).await? else {
                 let empty = Fold::new(&self.issuer.spki_hash());
-                let head = crate::core::changeset::Head::genesis(&self.issuer.spki_hash());
+                let head = Head::genesis(&self.issuer.spki_hash());
                 return match known {
                     // The head was there before: the index was emptied under us.
                     Some(known) if known.head().seq > 0 => {
@@ -147,6 +167,64 @@ impl Ca {
         }
         let error = ReplicaError::Behind { head: 0, journal: fold.seq() };
         Err(distrust(error))
+    }
+}
+
+/// Turns configured locations into drivers.
+struct Places<'a> {
+    azure: Option<&'a Arc<Azure>>,
+}
+
+impl Places<'_> {
+    fn azure(&self) -> Result<&Arc<Azure>, DriverError> {
+        self.azure.ok_or_else(|| DriverError::new("use Azure without an identity", Trouble::Other))
+    }
+
+    fn store(&self, location: &Location) -> Result<Store, DriverError> {
+        Ok(match location {
+            Location::File(path) => Store::Local(Directory::new(path)),
+            Location::Azure(url) => Store::Azure(Container::new(self.azure()?, url)?),
+        })
+    }
+
+    fn object(&self, url: &url::Url, kind: &str) -> Result<(Arc<Vault>, Object), DriverError> {
+        let object = Object::parse(url, kind);
+        let object = object.ok_or_else(|| DriverError::new(format!("use {url} as one of {kind}"), Trouble::Other))?;
+        Ok((self.azure()?.vault(&object.vault)?, object))
+    }
+
+    async fn open(&self, config: &IssuerConfig, index: &Index, shelf: Shelf) -> Result<Ca, CaError> {
+        let (certificate, own_key, file) = match &config.certificate {
+            Location::File(path) => (read_certificate(path), Key::None, path.display().to_string()),
+            Location::Azure(url) => {
+                let (vault, object) = self.object(url, "certificates")?;
+                let found = vault.certificate(&object).await?;
+                let certificate = Certificate::from_der(&found.der).map_err(|error| error.to_string());
+                (certificate, Key::Vault(vault, found.key), url.to_string())
+            }
+        };
+        let issuer = certificate
+            .and_then(|certificate| Issuer::new(certificate, config.signature).map_err(|error| error.to_string()));
+        let name = config.name.clone();
+        let issuer = issuer.map_err(|what| CaError::Certificate { name: name.clone(), file, what })?;
+        let key = match &config.key {
+            None => own_key,
+            Some(Location::File(path)) => Key::File(path.clone()),
+            Some(Location::Azure(url)) => {
+                let (vault, object) = self.object(url, "keys")?;
+                Key::Vault(vault, object)
+            }
+        };
+        let credentials = match &config.credential {
+            Location::File(path) => Credentials::Local(path.clone()),
+            Location::Azure(url) => {
+                let (vault, object) = self.object(url, "secrets")?;
+                Credentials::Azure(vault, object)
+            }
+        };
+        let (index, azure) = (index.clone(), self.azure.cloned());
+        let (crl, ocsp) = (config.crl.clone(), config.ocsp.clone());
+        Ok(Ca { name, issuer, index, shelf, credentials, crl, ocsp, key, azure })
     }
 }
 

@@ -4,9 +4,10 @@
 //! The publisher makes and renews it; the responder only reads it. It is worth little to a thief: it is short-lived,
 //! and signs nothing but OCSP responses.
 
-use std::{io::ErrorKind, path::PathBuf};
+use std::{io::ErrorKind, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    azure::vault::{Object, Vault},
     core::{
         certificate::{Certificate, CertificateError},
         delegate::{self, DelegateError},
@@ -26,6 +27,8 @@ use crate::{
 pub enum Credentials {
     /// In a file with mode 0600.
     Local(PathBuf),
+    /// In a secret of Azure Key Vault.
+    Azure(Arc<Vault>, Object),
 }
 
 /// A credential in memory.
@@ -81,6 +84,14 @@ impl Credential {
 }
 
 impl Credentials {
+    /// How often to look whether there is another one: a vault is asked rarely, whatever the traffic.
+    pub fn look_every(&self) -> Duration {
+        match self {
+            Self::Local(_) => Duration::ZERO,
+            Self::Azure(..) => Duration::from_secs(300),
+        }
+    }
+
     /// The PEM text; `None` where there is none yet.
     pub async fn load(&self) -> Result<Option<Vec<u8>>, DriverError> {
         match self {
@@ -89,6 +100,7 @@ impl Credentials {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(DriverError::io(format!("read the credential {}", path.display()), error)),
             },
+            Self::Azure(vault, secret) => Ok(vault.secret(secret).await?.map(String::into_bytes)),
         }
     }
 
@@ -103,6 +115,7 @@ impl Credentials {
                 };
                 write().map_err(|error| DriverError::io(doing(), error))
             }
+            Self::Azure(vault, secret) => vault.set_secret(secret, &String::from_utf8_lossy(pem)).await,
         }
     }
 

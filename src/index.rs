@@ -8,7 +8,10 @@
 //! - Reads see every commit that returned before they began, by any process.
 //! - Drivers do not retry `Conflict`.
 
+use std::time::Duration;
+
 use crate::{
+    azure::table::Table,
     core::{
         changeset::{ChainHash, Head, Linked},
         revocation::Status,
@@ -24,6 +27,8 @@ use crate::{
 pub enum Index {
     /// A SQLite file on this machine.
     Local(Sqlite),
+    /// A table in Azure Table storage.
+    Azure(Table),
 }
 
 /// The last CRL of one scope, and the number reserved for the next.
@@ -64,10 +69,19 @@ pub struct Commit {
 }
 
 impl Index {
+    /// How often to look at the head, for OCSP to be up to date: a look at a file is cheaper than one at a service.
+    pub fn look_every(&self) -> Duration {
+        match self {
+            Self::Local(_) => Duration::from_secs(2),
+            Self::Azure(_) => Duration::from_secs(5),
+        }
+    }
+
     /// The head, and the version that the next commit must find. `None` before the first commit.
     pub async fn head(&self, issuer: &str) -> Result<Option<(Head, Version)>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.head(issuer).await,
+            Self::Azure(table) => table.head(issuer).await,
         }
     }
 
@@ -75,6 +89,7 @@ impl Index {
     pub async fn commit(&self, issuer: &str, commit: Commit, expected: Version) -> Result<(), DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.commit(issuer, commit, expected).await,
+            Self::Azure(table) => table.commit(issuer, commit, expected).await,
         }
     }
 
@@ -82,6 +97,7 @@ impl Index {
     pub async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.journal(issuer, seq, limit).await,
+            Self::Azure(table) => table.journal(issuer, seq, limit).await,
         }
     }
 
@@ -89,6 +105,7 @@ impl Index {
     pub async fn statuses(&self, issuer: &str, serials: Vec<Serial>) -> Result<Vec<Status>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.statuses(issuer, serials).await,
+            Self::Azure(table) => table.statuses(issuer, serials).await,
         }
     }
 
@@ -96,6 +113,7 @@ impl Index {
     pub async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.scope(issuer, scope).await,
+            Self::Azure(table) => table.scope(issuer, scope).await,
         }
     }
 
@@ -109,6 +127,7 @@ impl Index {
     ) -> Result<Version, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.put_scope(issuer, scope, row, expected).await,
+            Self::Azure(table) => table.put_scope(issuer, scope, row, expected).await,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! CRLs and OCSP for certificate authorities whose key serves neither.
 
+pub mod azure;
 pub mod ca;
 pub mod cli;
 pub mod config;
 pub mod core;
 pub mod credential;
 pub mod driver;
+pub mod functions;
 pub mod http;
 pub mod import;
 pub mod index;
@@ -16,4 +18,5 @@ pub mod revoke;
 pub mod shelf;
 pub mod signer;
 pub mod status;
+pub mod tick;
 pub mod wording;

@@ -10,7 +10,6 @@ mod renew;
 mod world;
 
 use renew::renew;
-use sha2::{Digest, Sha256};
 use world::World;
 
 use crate::{
@@ -22,12 +21,12 @@ use crate::{
         lints::{CrlBefore, CrlSource},
         replica::Replica,
         seal::{CheckError, Checked, Findings},
-        serial::{CrlNumber, hex},
+        serial::CrlNumber,
         time::{Timestamp, Window},
     },
     driver::{DriverError, Trouble, Version},
     index::{Published, ScopeRow},
-    shelf::Label,
+    shelf::{Label, sha256},
 };
 
 /// How a pass is to go.
@@ -358,14 +357,10 @@ async fn finish(
 
 /// What stands beside the CRL on the shelf and follows from it: its PEM twin, and the CA certificate.
 async fn derive(ca: &Ca, crl: &[u8]) -> Result<(), DriverError> {
-    ca.shelf.keep_derived(".crl.pem", pem("X509 CRL", crl)).await?;
-    ca.shelf.keep_derived(".cer", ca.issuer.certificate().der.clone()).await
+    ca.shelf.keep_derived(".crl.pem", "application/x-pem-file", &pem("X509 CRL", crl)).await?;
+    ca.shelf.keep_derived(".cer", "application/pkix-cert", &ca.issuer.certificate().der).await
 }
 
 fn pem(label: &str, der: &[u8]) -> Vec<u8> {
     der::pem::encode_string(label, der::pem::LineEnding::LF, der).unwrap_or_default().into_bytes()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }

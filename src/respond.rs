@@ -10,7 +10,7 @@ use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    ca::{Ca, LevelError},
+    ca::Ca,
     config::Unlisted,
     core::{
         ocsp::{self, CertId, CertStatus, Refusal, Request, Response},
@@ -20,7 +20,6 @@ use crate::{
         time::{Timestamp, Window},
     },
     credential::Credential,
-    driver::DriverError,
 };
 
 /// What is answered.
@@ -71,8 +70,19 @@ pub struct Known {
     pub replica: Option<(Replica, Timestamp)>,
     /// What signs.
     pub credential: Option<Arc<Credential>>,
+    /// When the credential was last looked for.
+    looked_at: Option<Timestamp>,
+    /// Why the index could not be read the last time.
+    index_problem: Option<String>,
+    /// Why the credential could not be read the last time.
+    credential_problem: Option<String>,
+}
+
+impl Known {
     /// Why the index or the credential could not be read the last time.
-    pub problem: Option<String>,
+    pub fn problem(&self) -> Option<&str> {
+        self.index_problem.as_deref().or(self.credential_problem.as_deref())
+    }
 }
 
 /// Most octets of kept answers.
@@ -94,27 +104,34 @@ impl Served {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads on in the index, and the credential if it is another one.
+    /// Reads on in the index, and looks whether there is another credential.
     pub async fn refresh(&self, now: Timestamp) {
         let known = self.known();
         let replica = self.ca.level(known.replica.as_ref().map(|(replica, _)| replica)).await;
-        let credential = self.ca.credentials.open(&self.ca.issuer).await;
-        let problem = problem(&replica, &credential);
-        let next = Known {
-            replica: replica.ok().map(|replica| (replica, now)).or_else(|| known.replica.clone()),
-            credential: credential.ok().flatten().map(Arc::new).or_else(|| known.credential.clone()),
-            problem,
-        };
+        let mut next = Known::clone(&known);
+        next.index_problem = replica.as_ref().err().map(ToString::to_string);
+        if let Ok(replica) = replica {
+            next.replica = Some((replica, now));
+        }
+        if self.looks_for_credential(&known, now) {
+            let credential = self.ca.credentials.open(&self.ca.issuer).await;
+            next.looked_at = Some(now);
+            next.credential_problem = credential.as_ref().err().map(ToString::to_string);
+            if let Ok(Some(credential)) = credential {
+                next.credential = Some(Arc::new(credential));
+            }
+        }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
-}
 
-fn problem(
-    replica: &Result<Replica, LevelError>,
-    credential: &Result<Option<Credential>, DriverError>,
-) -> Option<String> {
-    let replica = replica.as_ref().err().map(ToString::to_string);
-    replica.or_else(|| credential.as_ref().err().map(ToString::to_string))
+    /// A vault is not asked every few seconds, unless there is no good credential.
+    fn looks_for_credential(&self, known: &Known, now: Timestamp) -> bool {
+        const AGAIN: std::time::Duration = std::time::Duration::from_secs(15);
+        let is_good = known.credential.as_ref().is_some_and(|credential| credential.is_valid(now));
+        let every = self.ca.credentials.look_every();
+        let every = if is_good { every } else { every.min(AGAIN) };
+        known.looked_at.is_none_or(|at| now.since(at) >= every)
+    }
 }
 
 impl Responder {
@@ -146,6 +163,11 @@ impl Responder {
             Ok(signed) => Answer::Signed(signed),
             Err((refusal, why)) => Answer::Refused(refusal, format!("issuer {}: {why}", served.ca.name)),
         }
+    }
+
+    /// Whether some bytes are a request about certificates of one issuer of ours.
+    pub fn is_for_us(&self, request: &[u8]) -> bool {
+        Request::read(request).is_ok_and(|request| self.named_by(&request.cert_ids).is_some())
     }
 
     /// The issuer that every CertID names.

@@ -9,10 +9,17 @@
 //! The shelf is not trusted: whoever can write there could put anything. What is read from it is believed only
 //! under the issuer's own signature.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
 
 use crate::{
-    core::{crl::Crl, seal::Checked, serial::CrlNumber},
+    azure::blob::Container,
+    core::{
+        crl::Crl,
+        seal::Checked,
+        serial::{CrlNumber, hex},
+    },
     driver::{DriverError, Version},
     local::directory::Directory,
 };
@@ -22,6 +29,8 @@ use crate::{
 pub enum Store {
     /// A directory on this machine.
     Local(Directory),
+    /// A container in Blob storage.
+    Azure(Container),
 }
 
 /// Content as it was found.
@@ -35,6 +44,19 @@ pub struct Stored {
     pub label: Option<Label>,
     /// When it was written.
     pub modified: Option<SystemTime>,
+}
+
+/// Content to be written.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// The content.
+    pub bytes: Vec<u8>,
+    /// Metadata, if it is a CRL's DER.
+    pub label: Option<Label>,
+    /// Its media type, for stores that serve it themselves.
+    pub content_type: &'static str,
+    /// Its Cache-Control, likewise.
+    pub cache_control: Option<String>,
 }
 
 /// Metadata of a CRL.
@@ -57,6 +79,7 @@ impl Store {
     pub async fn get(&self, name: &str) -> Result<Option<Stored>, DriverError> {
         match self {
             Self::Local(directory) => blocking(directory, name, |directory, name| directory.get(name)).await,
+            Self::Azure(container) => container.get(name).await,
         }
     }
 
@@ -64,38 +87,36 @@ impl Store {
     pub async fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         match self {
             Self::Local(directory) => blocking(directory, folder, |directory, folder| directory.list(folder)).await,
+            Self::Azure(container) => container.list(folder).await,
         }
     }
 
-    async fn replace(&self, name: &str, bytes: Vec<u8>, label: Label, expected: Version) -> Result<(), DriverError> {
+    async fn replace(&self, name: &str, content: Content, expected: Version) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {
-                let replace =
-                    move |directory: &Directory, name: &str| directory.replace(name, &bytes, Some(&label), &expected);
+                let replace = move |directory: &Directory, name: &str| directory.replace(name, &content, &expected);
                 blocking(directory, name, replace).await
             }
+            Self::Azure(container) => container.replace(name, content, expected).await,
         }
     }
 
-    async fn create(&self, name: &str, bytes: Vec<u8>, label: Label) -> Result<(), DriverError> {
+    async fn create(&self, name: &str, content: Content) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {
-                let create = move |directory: &Directory, name: &str| directory.create(name, &bytes, Some(&label));
-                blocking(directory, name, create).await
+                blocking(directory, name, move |directory, name| directory.create(name, &content)).await
             }
+            Self::Azure(container) => container.create(name, content).await,
         }
     }
 
-    /// Writes what can be derived from something else at any time: no condition, no label.
-    pub async fn put_derived(&self, name: &str, bytes: Vec<u8>) -> Result<(), DriverError> {
+    /// Writes what can be derived from something else at any time, without condition.
+    async fn put(&self, name: &str, content: Content) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {
-                let put = move |directory: &Directory, name: &str| {
-                    let found = directory.get(name)?.map_or(Version::Absent, |stored| stored.version);
-                    directory.replace(name, &bytes, None, &found)
-                };
-                blocking(directory, name, put).await
+                blocking(directory, name, move |directory, name| directory.put(name, &content)).await
             }
+            Self::Azure(container) => container.put(name, content).await,
         }
     }
 }
@@ -114,18 +135,31 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// The media type of a DER CRL (RFC 2585 §4.2).
+const CRL_TYPE: &str = "application/pkix-crl";
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// One issuer's CRLs on the shelf and in the archive.
 #[derive(Clone, Debug)]
 pub struct Shelf {
     issuer: String,
     shelf: Store,
     archive: Store,
+    /// How long caches may keep what a store serves itself.
+    cache_age: Duration,
 }
 
+/// A store's Cache-Control cannot shrink as the next CRL comes nearer, so it is short.
+const LONGEST_CACHE_AGE: Duration = Duration::from_secs(3600);
+
 impl Shelf {
-    /// The places of the issuer with this name.
-    pub fn new(issuer: &str, shelf: Store, archive: Store) -> Self {
-        Self { issuer: issuer.to_owned(), shelf, archive }
+    /// The places of the issuer with this name, whose CRLs are replaced every `refresh`.
+    pub fn new(issuer: &str, shelf: Store, archive: Store, refresh: Duration) -> Self {
+        Self { issuer: issuer.to_owned(), shelf, archive, cache_age: refresh.min(LONGEST_CACHE_AGE) }
     }
 
     /// The shelf itself.
@@ -140,12 +174,13 @@ impl Shelf {
 
     /// Replaces what relying parties fetch, if it is still what was read.
     pub async fn publish(&self, crl: &Checked<Crl>, label: Label, read: Version) -> Result<(), DriverError> {
-        self.shelf.replace(&self.name(".crl"), crl.bytes().to_vec(), label, read).await
+        self.shelf.replace(&self.name(".crl"), self.content(crl.bytes(), Some(label), CRL_TYPE), read).await
     }
 
     /// Keeps a CRL for ever.
     pub async fn archive(&self, crl: &Checked<Crl>, label: Label) -> Result<(), DriverError> {
-        self.archive.create(&self.archived(crl.document().number), crl.bytes().to_vec(), label).await
+        let name = self.archived(crl.document().number);
+        self.archive.create(&name, self.content(crl.bytes(), Some(label), CRL_TYPE)).await
     }
 
     /// The CRL with this number from the archive.
@@ -159,13 +194,23 @@ impl Shelf {
         Ok(names.iter().filter_map(|name| name.strip_suffix(".crl")?.parse().ok()).map(CrlNumber::known).collect())
     }
 
-    /// Writes `content` to the shelf under the issuer's name and `suffix`, unless it is there already.
-    pub async fn keep_derived(&self, suffix: &str, content: Vec<u8>) -> Result<(), DriverError> {
+    /// Writes bytes to the shelf under the issuer's name and `suffix`, unless they are there already.
+    pub async fn keep_derived(
+        &self,
+        suffix: &str,
+        content_type: &'static str,
+        bytes: &[u8],
+    ) -> Result<(), DriverError> {
         let name = self.name(suffix);
         match self.shelf.get(&name).await? {
-            Some(stored) if stored.bytes == content => Ok(()),
-            _ => self.shelf.put_derived(&name, content).await,
+            Some(stored) if stored.bytes == bytes => Ok(()),
+            _ => self.shelf.put(&name, self.content(bytes, None, content_type)).await,
         }
+    }
+
+    fn content(&self, bytes: &[u8], label: Option<Label>, content_type: &'static str) -> Content {
+        let cache_control = Some(format!("max-age={}, public, no-transform", self.cache_age.as_secs()));
+        Content { bytes: bytes.to_vec(), label, content_type, cache_control }
     }
 
     /// The name on the shelf.

@@ -3,9 +3,10 @@
 //! Contract, for every driver: `sign` returns a signature over exactly the linted bytes with the algorithm that they
 //! name, ECDSA as DER, or an error; whether the key is the certificate's is verified afterwards in any case.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use crate::{
+    azure::vault::{Object, Vault},
     core::{
         issuer::Issuer,
         seal::{Document, Linted, Signed},
@@ -19,6 +20,8 @@ use crate::{
 pub enum Signer {
     /// In a PEM file.
     Local(PemKey),
+    /// In Azure Key Vault: the key never leaves it.
+    Azure(Arc<Vault>, Object),
 }
 
 impl Signer {
@@ -37,6 +40,7 @@ impl Signer {
             Self::Local(key) => {
                 key.sign(linted).map_err(|error| DriverError::because("sign with the CA key", Trouble::Other, error))
             }
+            Self::Azure(vault, key) => vault.sign(key, linted).await,
         }
     }
 }

@@ -36,6 +36,29 @@ pub struct IssuerStatus {
     pub ca_not_after: Option<Timestamp>,
     /// What is wrong, in sentences.
     pub problems: Vec<String>,
+    /// What is wrong, by kind.
+    #[serde(skip)]
+    pub found: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub enum Problem {
+    /// The CRL is late or went stale.
+    Late(String),
+    /// The OCSP credential is missing or at its end.
+    Credential(String),
+    /// The CA certificate is at its end.
+    Certificate(String),
+    /// Something else.
+    Other(String),
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Late(text) | Self::Credential(text) | Self::Certificate(text) | Self::Other(text)) = self;
+        f.write_str(text)
+    }
 }
 
 /// A credential with less than a quarter of its life left should have been renewed long ago.
@@ -56,34 +79,38 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
             status.valid = head.counts.valid;
         }
         Ok(None) => status.seq = Some(0),
-        Err(error) => status.problems.push(error.to_string()),
+        Err(error) => status.found.push(Problem::Other(error.to_string())),
     }
     match ca.credentials.open(&ca.issuer).await {
         Ok(credential) => {
             status.credential_not_after = credential.as_ref().map(|credential| credential.validity.next());
-            status.problems.extend(credential_problem(credential.as_ref(), now));
+            status.found.extend(credential_problem(credential.as_ref(), now).map(Problem::Credential));
         }
-        Err(error) => status.problems.push(error.to_string()),
+        Err(error) => status.found.push(Problem::Credential(error.to_string())),
     }
     let end = ca.issuer.certificate().not_after;
     status.ca_not_after = Some(end);
     if end < now {
-        status.problems.push(format!("the CA certificate ended on {end}"));
+        status.found.push(Problem::Certificate(format!("the CA certificate ended on {end}")));
     } else if end.since(now) < CA_ALARM {
-        status.problems.push(format!("the CA certificate ends soon, on {end}"));
+        status.found.push(Problem::Certificate(format!("the CA certificate ends soon, on {end}")));
     }
+    status.problems = status.found.iter().map(ToString::to_string).collect();
     status
 }
 
 async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
     let stored = match ca.shelf.current().await {
         Ok(Some(stored)) => stored,
-        Ok(None) => return status.problems.push("there is no CRL on the shelf; run `rescind publish`".to_owned()),
-        Err(error) => return status.problems.push(error.to_string()),
+        Ok(None) => {
+            let what = "there is no CRL on the shelf; run `rescind publish`".to_owned();
+            return status.found.push(Problem::Late(what));
+        }
+        Err(error) => return status.found.push(Problem::Other(error.to_string())),
     };
     status.bytes = Some(stored.bytes.len() as u64);
     if let Some(label) = &stored.label {
-        status.problems.extend(lost_history(ca, label).await);
+        status.found.extend(lost_history(ca, label).await.map(Problem::Other));
     }
     match Previous::verified(&stored.bytes, &ca.issuer, None) {
         Ok(previous) => {
@@ -92,11 +119,11 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
             status.this_update = Some(crl.this_update);
             status.next_update = crl.next_update;
             status.entries = Some(crl.entries().count() as u64);
-            status.problems.extend(lateness(ca, crl.this_update, crl.next_update, now));
+            status.found.extend(lateness(ca, crl.this_update, crl.next_update, now).map(Problem::Late));
         }
         Err(error) => {
             let name = ca.shelf.name(".crl");
-            status.problems.push(format!("the shelf's {name} is not a CRL of ours: {error}"));
+            status.found.push(Problem::Other(format!("the shelf's {name} is not a CRL of ours: {error}")));
         }
     }
 }

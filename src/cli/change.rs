@@ -49,7 +49,7 @@ pub(super) struct Revoke {
 
 impl Revoke {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let ca = context.ca(&self.issuer)?;
+        let ca = context.ca(&self.issuer).await?;
         let now = now();
         let mut wanted: Vec<Revocation> = Vec::new();
         for serial in &self.serial {
@@ -93,7 +93,7 @@ pub(super) struct Release {
 
 impl Release {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let ca = context.ca(&self.issuer)?;
+        let ca = context.ca(&self.issuer).await?;
         let requests: Result<Vec<_>, _> = self.serial.iter().map(|serial| wording::release(serial)).collect();
         record(context, &ca, &requests.map_err(Failure::failed)?, &self.comment, now(), "released").await
     }
@@ -115,7 +115,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let ca = context.ca(&self.issuer)?;
+        let ca = context.ca(&self.issuer).await?;
         let mut requests = Vec::new();
         for file in &self.cert {
             let failed = |what: String| Failure::Failed(format!("the certificate {} {what}", file.display()));
@@ -134,7 +134,7 @@ async fn record(
     now: Timestamp,
     done: &str,
 ) -> Result<(), Failure> {
-    let author = Author { actor: actor(), comment: comment.to_owned() };
+    let author = Author { actor: actor(ca).await?, comment: comment.to_owned() };
     let recorded = revoke::record(ca, requests, &author, now, |_| ()).await.map_err(Failure::failed)?;
     let Recorded { seq, changed } = recorded;
     if context.json {
@@ -146,8 +146,12 @@ async fn record(
     }
 }
 
-/// Who sits at the keyboard: `user@host`.
-fn actor() -> String {
+/// Who it is for the journal: the identity towards Azure, or who sits at the keyboard, `user@host`.
+async fn actor(ca: &Ca) -> Result<String, Failure> {
+    Ok(ca.actor().await.map_err(Failure::failed)?.unwrap_or_else(local_actor))
+}
+
+fn local_actor() -> String {
     let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map(|host| host.trim().to_owned());
@@ -185,7 +189,7 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let ca = context.ca(&self.issuer)?;
+        let ca = context.ca(&self.issuer).await?;
         let signer = self.ca_cert.as_deref().map(|file| {
             read_certificate(file).map_err(|what| Failure::Failed(format!("the certificate {} {what}", file.display())))
         });
@@ -198,7 +202,7 @@ impl Import {
         let names: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
         let mut comment = format!("import of {}", names.join(", "));
         comment.truncate(comment.floor_char_boundary(crate::core::changeset::MAX_TEXT));
-        let author = Author { actor: actor(), comment };
+        let author = Author { actor: actor(&ca).await?, comment };
         let bar = progress_bar();
         let report = import::import(&ca, &origin, &self.files, &author, now(), |done, all| {
             bar.set_length(all as u64);

@@ -53,7 +53,7 @@ impl Demo {
             // The port stands in the demo's certificates, so it must be the same again.
             serve::bind(context.configuration()?.http.listen).await?
         };
-        let ca = context.ca(NAME)?;
+        let ca = context.ca(NAME).await?;
         if is_new {
             revoke(&ca, dir).await?;
         }

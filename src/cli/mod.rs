@@ -19,12 +19,14 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    ca::Ca,
+    azure::{self, Azure},
+    ca::{Ca, CaError},
     config::{
         Config,
         settings::{PREFIX, Values},
     },
     core::time::Timestamp,
+    functions,
 };
 
 /// CRLs and OCSP for certificate authorities whose key serves neither.
@@ -106,7 +108,7 @@ struct Context {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let Arguments { config, json, command } = Arguments::parse();
-    log_to_stderr(matches!(command, Command::Serve));
+    start_logging(matches!(command, Command::Serve));
     let context = Context { config, json };
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(&context, command)),
@@ -133,7 +135,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Lookup(lookup) => lookup.run(context).await,
         Command::Log(of) => show::log(context, &of).await,
         Command::Status => show::status(context).await,
-        Command::Urls(urls) => urls.run(context),
+        Command::Urls(urls) => urls.run(context).await,
         Command::Config => show::config(context),
     }
 }
@@ -145,14 +147,16 @@ fn complain(message: &str, code: u8) -> ExitCode {
 }
 
 /// `RUST_LOG` decides what is logged; without it, a server says what it does and a command only what is wrong.
-fn log_to_stderr(is_server: bool) {
+fn start_logging(is_server: bool) {
     let usual = if is_server { "rescind=info,warn" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into());
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter)
-        .init();
+    let logging = tracing_subscriber::fmt().with_env_filter(filter);
+    if is_server && functions::port(|name| std::env::var(name).ok()).is_some() {
+        // The Functions host takes each line of stdout for a trace, and each of stderr for an error.
+        logging.json().flatten_event(true).with_span_list(false).init();
+    } else {
+        logging.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    }
 }
 
 /// The clock.
@@ -200,12 +204,12 @@ impl Context {
         Config::from_values(&values, &folder).map_err(Failure::usage)
     }
 
-    fn cas(&self) -> Result<Vec<Ca>, Failure> {
-        open(&self.configuration()?)
+    async fn cas(&self) -> Result<Vec<Ca>, Failure> {
+        open(&self.configuration()?).await
     }
 
     /// The issuer with this name.
-    fn ca(&self, name: &str) -> Result<Ca, Failure> {
+    async fn ca(&self, name: &str) -> Result<Ca, Failure> {
         let config = self.configuration()?;
         let names: Vec<_> = config.issuers.iter().map(|issuer| issuer.name.clone()).collect();
         if !names.iter().any(|known| known == name) {
@@ -213,14 +217,22 @@ impl Context {
             return Err(Failure::Usage(format!("there is no issuer {name:?}; the configuration has: {known}")));
         }
         let issuers = config.issuers.into_iter().filter(|issuer| issuer.name == name).collect();
-        let mut cas = open(&Config { issuers, ..config })?;
+        let mut cas = open(&Config { issuers, ..config }).await?;
         cas.pop().ok_or_else(|| Failure::failed("the issuer was not opened"))
     }
 }
 
-fn open(config: &Config) -> Result<Vec<Ca>, Failure> {
-    use crate::ca::CaError;
-    Ca::open_all(config).map_err(|error| match error {
+async fn open(config: &Config) -> Result<Vec<Ca>, Failure> {
+    let azure = match config.needs_azure() {
+        true => {
+            let environment = std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+            let transport = azure::transport().map_err(Failure::failed)?;
+            Some(Azure::new(&environment.collect(), transport).map_err(Failure::failed)?)
+        }
+        false => None,
+    };
+    Ca::open_all(config, azure.as_ref()).await.map_err(|error| match error {
         CaError::Certificate { .. } => Failure::usage(error),
         CaError::Driver(_) => Failure::failed(error),
     })

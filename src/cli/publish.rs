@@ -40,8 +40,8 @@ struct Line {
 impl Publish {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let cas = match &self.issuer {
-            Some(name) => vec![context.ca(name)?],
-            None => context.cas()?,
+            Some(name) => vec![context.ca(name).await?],
+            None => context.cas().await?,
         };
         let mut lines = Vec::new();
         for ca in &cas {

@@ -1,8 +1,9 @@
-//! `rescind serve`: HTTP, the look at the index every few seconds, and the publisher's tick every minute.
+//! `rescind serve`: HTTP, the look at the index every few seconds, and the publisher's tick every minute. Under the
+//! Functions host, which ticks itself, only the first two.
 
 use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,12 +17,13 @@ use tokio::{
 use super::{Context, Failure, now, open};
 use crate::{
     config::Config,
-    http::{self, App, Counts},
-    publish::{self, Options},
+    functions,
+    http::{self, Access, App, Counts},
     respond::{Responder, Served},
+    tick::tick,
 };
 
-/// How often to look whether another process committed.
+/// How often to look whether another process committed, where looking is cheap.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often to look whether a CRL is due.
 const TICK: Duration = Duration::from_secs(60);
@@ -30,7 +32,12 @@ const GRACE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let config = context.configuration()?;
-    let listener = bind(config.http.listen).await?;
+    let address = match functions::port(|name| std::env::var(name).ok()) {
+        // The host dials 127.0.0.1 and nothing else.
+        Some(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        None => config.http.listen,
+    };
+    let listener = bind(address).await?;
     serve(&config, listener).await
 }
 
@@ -42,9 +49,12 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Serves until a signal to stop.
 pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), Failure> {
+    let is_hosted = functions::port(|name| std::env::var(name).ok()).is_some();
+    let token = std::env::var("RESCIND_API_TOKEN").ok().filter(|token| !token.is_empty());
     let app = Arc::new(App {
-        responder: Responder::new(open(config)?),
-        api_token: std::env::var("RESCIND_API_TOKEN").ok().filter(|token| !token.is_empty()),
+        responder: Responder::new(open(config).await?),
+        aliases: config.aliases.clone(),
+        api: if is_hosted { Access::Host } else { token.map_or(Access::Closed, Access::Token) },
         counts: Counts::default(),
         clock: now,
     });
@@ -52,7 +62,7 @@ pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), 
     tracing::info!(%address, issuers = app.responder.issuers().len(), "serving");
     let (stop, stopped) = watch::channel(());
     let looking = tokio::spawn(look(Arc::clone(&app)));
-    let ticking = tokio::spawn(tick(Arc::clone(&app)));
+    let ticking = (!is_hosted).then(|| tokio::spawn(tick_by_ourselves(Arc::clone(&app))));
 
     let router = http::router(Arc::clone(&app));
     let mut until_signal = stopped.clone();
@@ -65,7 +75,7 @@ pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), 
     tracing::info!("stopping");
     let _ = stop.send(());
     looking.abort();
-    ticking.abort();
+    ticking.inspect(|ticking| ticking.abort());
     match timeout(GRACE, serving).await {
         Ok(Ok(result)) => result.map_err(Failure::failed),
         Ok(Err(error)) => Err(Failure::failed(error)),
@@ -86,7 +96,8 @@ async fn wait_for_signal() -> Result<(), Failure> {
 
 /// Keeps what OCSP answers from level with the index.
 async fn look(app: Arc<App>) {
-    let mut every = interval(LOOK);
+    let every = app.responder.issuers().iter().map(|served| served.ca.index.look_every()).min();
+    let mut every = interval(every.unwrap_or(LOOK));
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
@@ -98,11 +109,11 @@ async fn look(app: Arc<App>) {
 
 /// Refreshes, and logs a problem when it begins and when it ends, not every time.
 async fn refresh(served: &Served) {
-    let before = served.known().problem.clone();
+    let before = served.known();
     served.refresh(now()).await;
     let issuer = &served.ca.name;
-    match (&before, &served.known().problem) {
-        (before, Some(problem)) if before.as_ref() != Some(problem) => {
+    match (before.problem(), served.known().problem()) {
+        (before, Some(problem)) if before != Some(problem) => {
             tracing::error!(issuer, problem, "OCSP cannot be kept up to date");
         }
         (Some(_), None) => tracing::info!(issuer, "OCSP is up to date again"),
@@ -111,36 +122,14 @@ async fn refresh(served: &Served) {
 }
 
 /// The publisher's timer.
-async fn tick(app: Arc<App>) {
+async fn tick_by_ourselves(app: Arc<App>) {
     let mut every = interval(TICK);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        tick(&app).await;
         for served in app.responder.issuers() {
-            pass(&app, served).await;
             refresh(served).await;
-        }
-    }
-}
-
-async fn pass(app: &App, served: &Served) {
-    let issuer = &served.ca.name;
-    let known = served.known();
-    let replica = known.replica.as_ref().map(|(replica, _)| replica);
-    match publish::publish(&served.ca, replica, Options::default(), now()).await {
-        Ok(outcome) => {
-            app.counts.passes.fetch_add(1, Ordering::Relaxed);
-            for healed in &outcome.healed {
-                tracing::warn!(issuer, "{healed}");
-            }
-            if outcome.published {
-                let number = outcome.number.map(|number| number.get());
-                tracing::info!(issuer, number, reason = outcome.reason.text(), "published a CRL");
-            }
-        }
-        Err(error) => {
-            app.counts.failed_passes.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(issuer, %error, "nothing was published; the previous CRL stays");
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct OfIssuer {
 const PAGE: u32 = 1024;
 
 pub(super) async fn export(context: &Context, of: &OfIssuer) -> Result<(), Failure> {
-    let ca = context.ca(&of.issuer)?;
+    let ca = context.ca(&of.issuer).await?;
     let replica = ca.level(None).await.map_err(Failure::failed)?;
     for status in replica.rows() {
         print_json(&Shown { seq: None, ..Shown::new(status.serial, Some(status)) })?;
@@ -52,7 +52,7 @@ struct Happened {
 
 impl Lookup {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let ca = context.ca(&self.issuer)?;
+        let ca = context.ca(&self.issuer).await?;
         let serial = wording::serial(&self.serial).map_err(Failure::failed)?;
         let found = ca.index.statuses(&ca.name, vec![serial]).await.map_err(Failure::failed)?;
         let shown = Shown::new(serial, found.first());
@@ -109,7 +109,7 @@ async fn history(ca: &crate::ca::Ca, serial: Serial) -> Result<Vec<Happened>, Fa
 }
 
 pub(super) async fn log(context: &Context, of: &OfIssuer) -> Result<(), Failure> {
-    let ca = context.ca(&of.issuer)?;
+    let ca = context.ca(&of.issuer).await?;
     let mut seq = 0;
     loop {
         let page = ca.index.journal(&ca.name, seq, PAGE).await.map_err(Failure::failed)?;
@@ -154,7 +154,7 @@ fn print_logged(linked: &Linked) -> Result<(), Failure> {
 pub(super) async fn status(context: &Context) -> Result<(), Failure> {
     let now = now();
     let mut all = Vec::new();
-    for ca in &context.cas()? {
+    for ca in &context.cas().await? {
         all.push(status::status(ca, now).await);
     }
     if context.json {
@@ -194,12 +194,12 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         if let Some(text) = &self.serial {
             wording::serial(text).map_err(Failure::failed)?;
         }
         let config = context.configuration()?;
-        let ca = context.ca(&self.issuer)?;
+        let ca = context.ca(&self.issuer).await?;
         let (url, name) = (&config.http.public_url, &ca.name);
         let crl = ca.crl.distribution_points.first().cloned().unwrap_or_else(|| format!("{url}/crl/{name}.crl"));
         let (issuer, ocsp) = (format!("{url}/ca/{name}.cer"), format!("{url}/ocsp"));

@@ -12,8 +12,9 @@ use std::{
 };
 
 use settings::{SettingsError, Source, Values};
+use url::Url;
 
-use crate::{core::key::SignatureAlgorithm, local::pem_key::NewKey};
+use crate::{azure::vault::Object, core::key::SignatureAlgorithm, local::pem_key::NewKey};
 
 /// Everything that was configured.
 #[derive(Clone, Debug)]
@@ -24,19 +25,39 @@ pub struct Config {
     pub http: Http,
     /// The issuers, at least one.
     pub issuers: Vec<IssuerConfig>,
+    /// Vault's mounts that are served.
+    pub aliases: Vec<Alias>,
+}
+
+/// A mount of HashiCorp Vault's PKI engine, served for certificates that have its address inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// `/v1/{mount}/…`.
+    pub mount: String,
+    /// Whose CRL and OCSP stand there.
+    pub issuer: String,
+}
+
+/// A place that a URL names; it picks the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A file or directory on this machine.
+    File(PathBuf),
+    /// Something in Azure.
+    Azure(Url),
 }
 
 /// Where the stores are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
-    /// The index file.
-    pub index: PathBuf,
-    /// The shelf directory.
-    pub shelf: PathBuf,
-    /// The archive directory.
-    pub archive: PathBuf,
-    /// The directory for state that can be rebuilt.
-    pub state: PathBuf,
+    /// The index: a file, or a Table storage account.
+    pub index: Location,
+    /// The shelf: a directory, or a blob container.
+    pub shelf: Location,
+    /// The archive, likewise.
+    pub archive: Location,
+    /// State that can be rebuilt, likewise.
+    pub state: Location,
 }
 
 /// How to serve.
@@ -53,12 +74,12 @@ pub struct Http {
 pub struct IssuerConfig {
     /// Its name in the index, on the shelf and in URLs.
     pub name: String,
-    /// The CA certificate's file.
-    pub certificate: PathBuf,
-    /// The CA key's file.
-    pub key: Option<PathBuf>,
-    /// The OCSP credential's file.
-    pub credential: PathBuf,
+    /// The CA certificate: a file, or a certificate in a vault.
+    pub certificate: Location,
+    /// The CA key: a file, or a key in a vault; none for the key that belongs to the vault's certificate.
+    pub key: Option<Location>,
+    /// The OCSP credential: a file, or a secret in a vault.
+    pub credential: Location,
     /// What to sign with, where not the key's usual algorithm.
     pub signature: Option<SignatureAlgorithm>,
     /// How CRLs are made.
@@ -136,10 +157,14 @@ impl Config {
     pub fn from_values(values: &Values, folder: &Path) -> Result<Self, ConfigError> {
         let read = Read { values, folder };
         let storage = Storage {
-            index: read.file("storage.index")?,
-            shelf: read.file("storage.shelf")?,
-            archive: read.file("storage.archive")?,
-            state: read.file("storage.state")?,
+            index: read.location("storage.index", is_account, "https://ACCOUNT.table.core.windows.net")?,
+            shelf: read.location("storage.shelf", is_container, "https://ACCOUNT.blob.core.windows.net/CONTAINER")?,
+            archive: read.location(
+                "storage.archive",
+                is_container,
+                "https://ACCOUNT.blob.core.windows.net/CONTAINER",
+            )?,
+            state: read.location("storage.state", is_container, "https://ACCOUNT.blob.core.windows.net/CONTAINER")?,
         };
         let listen = read.parse("http.listen", "is not an address like 127.0.0.1:8080", |text| text.parse().ok())?;
         let public_url = read.parse("http.public_url", "is not an http:// or https:// URL", |text| {
@@ -156,7 +181,20 @@ impl Config {
                 return Err(ConfigError::Whole(format!("two issuers are named {:?}; names must differ", issuer.name)));
             }
         }
-        Ok(Self { storage, http: Http { listen, public_url }, issuers })
+        let aliases = (0..values.aliases()).map(|at| read.alias(at, &issuers)).collect::<Result<_, _>>()?;
+        Ok(Self { storage, http: Http { listen, public_url }, issuers, aliases })
+    }
+}
+
+impl Config {
+    /// Whether anything is in Azure.
+    pub fn needs_azure(&self) -> bool {
+        let Storage { index, shelf, archive, state } = &self.storage;
+        let of_issuers = self.issuers.iter().flat_map(|issuer| {
+            [Some(&issuer.certificate), issuer.key.as_ref(), Some(&issuer.credential)].into_iter().flatten()
+        });
+        let mut all = [index, shelf, archive, state].into_iter().chain(of_issuers);
+        all.any(|location| matches!(location, Location::Azure(_)))
     }
 }
 
@@ -182,18 +220,26 @@ impl Read<'_> {
         }
     }
 
-    /// A `file:` path.
-    fn file(&self, key: &str) -> Result<PathBuf, ConfigError> {
+    /// A `file:` path, or a URL that `fits`; `form` shows one that does.
+    fn location(&self, key: &str, fits: impl Fn(&Url) -> bool, form: &str) -> Result<Location, ConfigError> {
         let (text, _) = self.values.text(key);
         match text.strip_prefix("file:") {
-            Some("") => Err(self.error(key, "names no file")),
-            Some(path) => Ok(self.folder.join(path)),
-            None if text.starts_with("https://") => {
-                Err(self.error(key, "this version has no drivers for Azure; use a \"file:\" path"))
+            Some("") => return Err(self.error(key, "names no file")),
+            Some(path) => return Ok(Location::File(self.folder.join(path))),
+            None if text.is_empty() => {
+                return Err(self.error(key, format!("must be given: \"file:PATH\", or a URL like {form}")));
             }
-            None if text.is_empty() => Err(self.error(key, "must be given: a \"file:\" path")),
-            None => Err(self.error(key, "does not begin with \"file:\"")),
+            None => {}
         }
+        match Url::parse(text) {
+            Ok(url) if fits(&url) => Ok(Location::Azure(url)),
+            _ => Err(self.error(key, format!("is neither \"file:PATH\" nor a URL like {form}"))),
+        }
+    }
+
+    fn object(&self, key: &str, kind: &str) -> Result<Location, ConfigError> {
+        let form = format!("https://VAULT.vault.azure.net/{kind}/NAME");
+        self.location(key, |url| Object::parse(url, kind).is_some(), &form)
     }
 
     fn duration(&self, key: &str) -> Result<Duration, ConfigError> {
@@ -216,19 +262,30 @@ impl Read<'_> {
                 name => SignatureAlgorithm::from_name(name).map(Some),
             },
         )?;
-        let key_file = match self.values.text(&key("key")).0 {
+        let ca_key = match self.values.text(&key("key")).0 {
             "" => None,
-            _ => Some(self.file(&key("key"))?),
+            _ => Some(self.object(&key("key"), "keys")?),
         };
         Ok(IssuerConfig {
             name,
-            certificate: self.file(&key("certificate"))?,
-            key: key_file,
-            credential: self.file(&key("credential"))?,
+            certificate: self.object(&key("certificate"), "certificates")?,
+            key: ca_key,
+            credential: self.object(&key("credential"), "secrets")?,
             signature,
             crl: self.crl(&key("crl"))?,
             ocsp: self.ocsp(&key("ocsp"))?,
         })
+    }
+
+    fn alias(&self, at: usize, issuers: &[IssuerConfig]) -> Result<Alias, ConfigError> {
+        let mount = self.parse(&format!("alias.{at}.mount"), "is not a mount like pki_int", |text| {
+            let text = text.trim_matches('/');
+            (!text.is_empty()).then(|| text.to_owned())
+        })?;
+        let issuer = self.parse(&format!("alias.{at}.issuer"), "is not the name of an [[issuer]]", |text| {
+            issuers.iter().find(|issuer| issuer.name == text).map(|issuer| issuer.name.clone())
+        })?;
+        Ok(Alias { mount, issuer })
     }
 
     fn crl(&self, section: &str) -> Result<CrlConfig, ConfigError> {
@@ -304,6 +361,17 @@ impl Read<'_> {
         }
         Ok(ocsp)
     }
+}
+
+/// Whether a URL may be that of a storage account. Only Azurite and its like speak plain HTTP, on this machine.
+fn is_account(url: &Url) -> bool {
+    let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && is_local))
+}
+
+/// Whether a URL may be that of a container: the account's, and a path.
+fn is_container(url: &Url) -> bool {
+    is_account(url) && !url.path().trim_matches('/').is_empty()
 }
 
 /// The rule for issuer names, as an error says it.

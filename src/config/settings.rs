@@ -45,6 +45,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("issuer.ocsp.unlisted", "good", "answer for serials not in the index: `good` or `unknown`"),
     setting("issuer.ocsp.credential_key", "p256", "`p256`, or `rsa2048` for clients without ECDSA"),
     setting("issuer.ocsp.credential_validity", "7d", "life of a credential; renewed at half of it"),
+    setting("alias.mount", "", "serves `/v1/{mount}/…` the way HashiCorp Vault did"),
+    setting("alias.issuer", "", "the name of the issuer that is served there"),
 ];
 
 /// Where a value came from.
@@ -115,6 +117,7 @@ pub struct Values {
     given: BTreeMap<String, Value>,
     defaults: BTreeMap<String, Value>,
     issuers: usize,
+    aliases: usize,
 }
 
 /// The prefix of environment variables that override settings.
@@ -134,7 +137,7 @@ impl Values {
             })?;
             values.table(&File { name, text }, "", table.get_ref())?;
         }
-        values.issuers = values.count_issuers();
+        values.count_lists();
         let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
         variables.sort();
         for (name, text) in &variables {
@@ -190,23 +193,28 @@ impl Values {
             }
             _ => {
                 self.given.insert(path, value);
-                self.issuers = self.issuers.max(self.count_issuers());
+                self.count_lists();
             }
         }
         Ok(())
     }
 
-    fn count_issuers(&self) -> usize {
-        let at = |path: &String| path.strip_prefix("issuer.")?.split('.').next()?.parse::<usize>().ok();
-        self.given.keys().filter_map(at).max().map_or(0, |last| last + 1)
+    fn count_lists(&mut self) {
+        let count = |list: &str| {
+            let at = |path: &String| path.strip_prefix(list)?.split('.').next()?.parse::<usize>().ok();
+            self.given.keys().filter_map(at).max().map_or(0, |last| last + 1)
+        };
+        let (issuers, aliases) = (count("issuer."), count("alias."));
+        self.issuers = self.issuers.max(issuers);
+        self.aliases = aliases;
     }
 
     fn check_known(&self, path: &str, origin: &Source) -> Result<(), SettingsError> {
         let plain = without_places(path);
-        if SETTINGS.iter().any(|setting| setting.key == plain) || ALIAS_KEYS.contains(&plain.as_str()) {
+        if SETTINGS.iter().any(|setting| setting.key == plain) {
             return Ok(());
         }
-        let known = SETTINGS.iter().map(|setting| setting.key).chain(ALIAS_KEYS);
+        let known = SETTINGS.iter().map(|setting| setting.key);
         let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, &plain)).unwrap_or_default();
         Err(SettingsError::Unknown { origin: origin.clone(), key: plain, nearest: nearest.to_owned() })
     }
@@ -216,15 +224,18 @@ impl Values {
             let mut put = |path: String, text: String| {
                 self.defaults.insert(path, (vec![text], Source::Default));
             };
-            match setting.key.strip_prefix("issuer.") {
-                None => put(setting.key.to_owned(), setting.default.to_owned()),
-                Some(rest) => {
+            match setting.key.split_once('.') {
+                Some(("issuer", rest)) => {
                     for at in 0..self.issuers {
                         let name = self.given.get(&format!("issuer.{at}.name"));
                         let name = name.and_then(|(texts, _)| texts.first()).map_or("", String::as_str);
                         put(format!("issuer.{at}.{rest}"), setting.default.replace("{name}", name));
                     }
                 }
+                Some(("alias", rest)) => {
+                    (0..self.aliases).for_each(|at| put(format!("alias.{at}.{rest}"), setting.default.to_owned()));
+                }
+                _ => put(setting.key.to_owned(), setting.default.to_owned()),
             }
         }
     }
@@ -232,6 +243,11 @@ impl Values {
     /// How many issuers there are.
     pub fn issuers(&self) -> usize {
         self.issuers
+    }
+
+    /// How many aliases there are.
+    pub fn aliases(&self) -> usize {
+        self.aliases
     }
 
     /// A value and its source.
@@ -257,9 +273,6 @@ impl Values {
     }
 }
 
-/// Keys of `[[alias]]`, which this version reads over.
-const ALIAS_KEYS: [&str; 2] = ["alias.mount", "alias.issuer"];
-
 /// The text of a file, to find lines in.
 struct File<'a> {
     name: &'a str,
@@ -276,7 +289,7 @@ impl File<'_> {
 /// Whether settings stand below this path.
 fn is_section(path: &str) -> bool {
     let section = format!("{}.", without_places(path));
-    section != "issuer." && SETTINGS.iter().any(|setting| setting.key.starts_with(&section))
+    section != "issuer." && section != "alias." && SETTINGS.iter().any(|setting| setting.key.starts_with(&section))
 }
 
 /// `issuer.0.crl.validity` as `issuer.crl.validity`.

@@ -48,7 +48,7 @@ async fn problems_of(served: &Served, now: Timestamp) -> Vec<String> {
     let known = served.known();
     let is_stale = known.replica.as_ref().is_none_or(|(_, at)| now.since(*at) > served.ca.ocsp.max_staleness);
     if is_stale {
-        let why = known.problem.as_deref().unwrap_or("it was not read yet");
+        let why = known.problem().unwrap_or("it was not read yet");
         problems.push(format!("OCSP answers tryLater, because the index cannot be read: {why}"));
     }
     problems.extend(credential_problem(known.credential.as_deref(), now));

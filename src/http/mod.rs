@@ -5,6 +5,8 @@ mod health;
 mod ocsp;
 mod sending;
 mod shelf;
+mod status;
+mod vault;
 
 use std::sync::{
     Arc,
@@ -13,12 +15,18 @@ use std::sync::{
 
 use axum::{
     Router,
-    routing::{get, post},
+    extract::Request,
+    middleware::{self, Next},
+    response::Response,
+    routing::{any, get, post},
 };
+use tracing::Instrument;
 
 use crate::{
     ca::Ca,
+    config::Alias,
     core::{ocsp::Refusal, time::Timestamp},
+    functions,
     respond::{Responder, Served},
 };
 
@@ -27,12 +35,25 @@ use crate::{
 pub struct App {
     /// Answers OCSP, and knows the issuers.
     pub responder: Responder,
-    /// What callers of `/api` must show; `None` closes it.
-    pub api_token: Option<String>,
+    /// Vault's mounts that are served.
+    pub aliases: Vec<Alias>,
+    /// Who may use `/api`.
+    pub api: Access,
     /// Counted since the start.
     pub counts: Counts,
     /// The only clock of the handlers.
     pub clock: fn() -> Timestamp,
+}
+
+/// Who may use `/api`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody.
+    Closed,
+    /// Who shows this token.
+    Token(String),
+    /// Whom the Functions host lets pass, by its function keys. Only it can reach us there.
+    Host,
 }
 
 /// Counted since the start.
@@ -84,8 +105,21 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/ca/{file}", get(shelf::certificate))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(health::metrics))
+        .route("/status", get(status::page))
+        .route("/v1/{*path}", any(vault::any))
+        .route("/publish", post(functions::publish))
         .route("/api/{issuer}/revocations", post(api::revoke))
         .route("/api/{issuer}/releases", post(api::release))
         .route("/api/{issuer}/certificates/{serial}", get(api::lookup))
+        .layer(middleware::from_fn(in_invocation))
         .with_state(app)
+}
+
+/// What is logged while a request of the Functions host is answered carries its invocation id.
+async fn in_invocation(request: Request, next: Next) -> Response {
+    let id = request.headers().get("x-azure-functions-invocationid").and_then(|id| id.to_str().ok());
+    match id.map(|id| tracing::info_span!("invocation", id)) {
+        Some(span) => next.run(request).instrument(span).await,
+        None => next.run(request).await,
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
-    body::{Body, HttpBody, to_bytes},
-    extract::{Request, State},
+    body::{HttpBody, to_bytes},
+    extract::State,
     http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
@@ -19,7 +19,10 @@ use super::{
     App,
     sending::{Caching, Sending, failure},
 };
-use crate::{core::ocsp::Refusal, respond::Answer};
+use crate::{
+    core::ocsp::{Refusal, Request},
+    respond::Answer,
+};
 
 /// Most octets of a request.
 const MAX_REQUEST: usize = 16 * 1024;
@@ -27,7 +30,7 @@ const TOO_LARGE: &str = "an OCSP request has at most 16384 octets";
 
 const CONTENT_TYPE: &str = "application/ocsp-response";
 
-pub(super) async fn post(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+pub(super) async fn post(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
     // The body's declared length is checked before anything of it is read; what declares none is cut off.
     if body.size_hint().lower() > MAX_REQUEST as u64 {
@@ -42,26 +45,29 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: Request<Body>) ->
     }
 }
 
-pub(super) async fn get(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+pub(super) async fn get(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     // The raw path: an extractor would decode it once, and `%2F` could no longer be told from `/`.
     let path = request.uri().path();
-    let text = path.strip_prefix("/ocsp").unwrap_or(path);
-    match decode(text) {
-        Some(der) => answer(&app, request.method(), request.headers(), &der),
-        None => refuse(&app, request.method(), request.headers(), Refusal::MalformedRequest, "the path is not base64"),
+    get_from(&app, path.strip_prefix("/ocsp").unwrap_or(path), request.method(), request.headers())
+}
+
+/// Answers a request whose DER is in this part of its path.
+pub(super) fn get_from(app: &App, text: &str, method: &Method, headers: &HeaderMap) -> Response {
+    let Some(text) = plain_base64(text) else {
+        return refuse(app, method, headers, Refusal::MalformedRequest, "the path is not base64");
+    };
+    match decode(&text).filter(|der| Request::read(der).is_ok()).or_else(|| restored(app, &text)) {
+        Some(der) => answer(app, method, headers, &der),
+        None => refuse(app, method, headers, Refusal::MalformedRequest, "the path holds no OCSP request"),
     }
 }
 
 /// How often a path may have been percent-encoded.
 const ENCODINGS: usize = 3;
 
-/// The DER in a path, after all that happens to base64 on its way: percent-encoding once or more, a slash or more in
-/// front, spaces for `+`, the url-safe alphabet, missing padding. `%` is not in the alphabet, so decoding is safe.
-fn decode(path: &str) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &STANDARD,
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-    );
+/// The base64 in a path, after all that happens to it on its way: percent-encoding once or more, a slash or more in
+/// front, spaces for `+`, the url-safe alphabet. `%` is not in the alphabet, so decoding is safe.
+fn plain_base64(path: &str) -> Option<String> {
     if path.len() > 2 * MAX_REQUEST {
         return None;
     }
@@ -77,8 +83,46 @@ fn decode(path: &str) -> Option<Vec<u8>> {
         '_' => '/',
         c => c,
     };
-    let text: String = text.trim_start_matches('/').chars().map(plain).collect();
+    Some(text.trim_start_matches('/').chars().map(plain).collect())
+}
+
+/// Padding may be missing.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
     LENIENT.decode(text).ok().filter(|der| !der.is_empty())
+}
+
+/// Most slashes that a front end can have swallowed, and most places to try.
+const LOST_SLASHES: usize = 3;
+const MOST_TRIES: usize = 2000;
+
+/// Front ends merge `//` in paths to `/`, and base64 has `//` in it. Puts slashes back beside those that are left, and
+/// takes the result only if exactly one is a request for an issuer of ours: never an answer about another certificate.
+fn restored(app: &App, text: &str) -> Option<Vec<u8>> {
+    let mut level = vec![text.to_owned()];
+    let mut tries = 0;
+    for _ in 0..LOST_SLASHES {
+        let longer = level.iter().flat_map(|text| {
+            let places = text.match_indices('/').map(|(at, _)| at);
+            // One place in each run of slashes: the others give the same text.
+            let places = places.filter(|at| !text[at + 1..].starts_with('/'));
+            places.map(|at| format!("{}/{}", &text[..at], &text[at..])).collect::<Vec<_>>()
+        });
+        level = longer.take(MOST_TRIES.saturating_sub(tries)).collect();
+        level.sort_unstable();
+        level.dedup();
+        tries += level.len();
+        let mut found = level.iter().filter_map(|text| decode(text)).filter(|der| app.responder.is_for_us(der));
+        match (found.next(), found.next()) {
+            (Some(der), None) => return Some(der),
+            (Some(_), Some(_)) => return None,
+            (None, _) => {}
+        }
+    }
+    None
 }
 
 fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> Response {
@@ -120,11 +164,15 @@ fn refuse(app: &App, method: &Method, headers: &HeaderMap, refusal: Refusal, why
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, plain_base64};
+
+    fn der(path: &str) -> Option<Vec<u8>> {
+        decode(&plain_base64(path)?)
+    }
 
     #[test]
     fn get_paths_survive_encoding_and_mangling() {
-        let der = [0x30, 0xfb, 0xff, 0xfe, 0x3e, 0x3f, 0x01];
+        let bytes = [0x30, 0xfb, 0xff, 0xfe, 0x3e, 0x3f, 0x01];
         for path in [
             "/MPv//j4/AQ==",
             "/MPv%2F%2Fj4%2FAQ%3D%3D",
@@ -134,15 +182,15 @@ mod tests {
             "/%2FMPv//j4/AQ",
             "/MPv__j4_AQ",
         ] {
-            assert_eq!(decode(path).as_deref(), Some(&der[..]), "{path}");
+            assert_eq!(der(path).as_deref(), Some(&bytes[..]), "{path}");
         }
-        assert_eq!(decode("/MA+ +A=="), decode("/MA%2B+%2BA=="));
+        assert_eq!(der("/MA+ +A=="), der("/MA%2B+%2BA=="));
     }
 
     #[test]
     fn get_paths_that_are_no_base64_are_told_from_others() {
         for path in ["", "/", "/!", "/%00", "/%zz", "/..%2f..", "/M", "/MPv%80"] {
-            assert_eq!(decode(path), None, "{path}");
+            assert_eq!(der(path), None, "{path}");
         }
     }
 }

@@ -18,6 +18,13 @@ use crate::{
     core::{crl::SignedCrl, serial::hex, time::Timestamp},
 };
 
+/// DER or PEM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Der,
+    Pem,
+}
+
 /// `/crl/{issuer}.crl` and `/crl/{issuer}.crl.pem`.
 pub(super) async fn crl(
     State(app): State<Arc<App>>,
@@ -25,12 +32,23 @@ pub(super) async fn crl(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let (name, suffix, content_type) = match (file.strip_suffix(".crl.pem"), file.strip_suffix(".crl")) {
-        (Some(name), _) => (name, ".crl.pem", "application/x-pem-file"),
-        (_, Some(name)) => (name, ".crl", "application/pkix-crl"),
+    let (name, form) = match (file.strip_suffix(".crl.pem"), file.strip_suffix(".crl")) {
+        (Some(name), _) => (name, Form::Pem),
+        (_, Some(name)) => (name, Form::Der),
         _ => return failure(StatusCode::NOT_FOUND, "there is no such CRL; the name ends with .crl or .crl.pem"),
     };
-    let Some(ca) = app.ca(name) else { return failure(StatusCode::NOT_FOUND, "there is no such issuer") };
+    match app.ca(name) {
+        Some(ca) => send_crl(&app, ca, form, &method, &headers).await,
+        None => failure(StatusCode::NOT_FOUND, "there is no such issuer"),
+    }
+}
+
+/// Sends the CRL on the shelf.
+pub(super) async fn send_crl(app: &App, ca: &Ca, form: Form, method: &Method, request: &HeaderMap) -> Response {
+    let (suffix, content_type) = match form {
+        Form::Der => (".crl", "application/pkix-crl"),
+        Form::Pem => (".crl.pem", "application/x-pem-file"),
+    };
     let stored = match ca.shelf.store().get(&ca.shelf.name(suffix)).await {
         Ok(Some(stored)) => stored,
         Ok(None) => return failure(StatusCode::NOT_FOUND, "no CRL has been published yet"),
@@ -39,20 +57,19 @@ pub(super) async fn crl(
             return failure(StatusCode::SERVICE_UNAVAILABLE, "the shelf could not be read");
         }
     };
-    let now = (app.clock)();
-    let caching = caching(ca, &stored.bytes, suffix);
-    let sending = Sending { method: &method, request: &headers, content_type, bytes: stored.bytes };
+    let caching = caching(ca, &stored.bytes, form);
+    let sending = Sending { method, request, content_type, bytes: stored.bytes };
     match caching {
-        Some(caching) => sending.cacheable(&caching, now),
+        Some(caching) => sending.cacheable(&caching, (app.clock)()),
         None => sending.never_kept(),
     }
 }
 
 /// From the CRL's own window: fresh until the next refresh, gone at nextUpdate.
-fn caching(ca: &Ca, bytes: &[u8], suffix: &str) -> Option<Caching> {
-    let pem = match suffix {
-        ".crl" => None,
-        _ => Some(der::pem::decode_vec(bytes).ok()?.1),
+fn caching(ca: &Ca, bytes: &[u8], form: Form) -> Option<Caching> {
+    let pem = match form {
+        Form::Der => None,
+        Form::Pem => Some(der::pem::decode_vec(bytes).ok()?.1),
     };
     let signed = SignedCrl::read(pem.as_deref().unwrap_or(bytes)).ok()?;
     let modified = signed.crl.this_update;
@@ -72,18 +89,23 @@ pub(super) async fn certificate(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let (name, is_pem) = match (file.strip_suffix(".pem"), file.strip_suffix(".cer")) {
-        (Some(name), _) => (name, true),
-        (_, Some(name)) => (name, false),
+    let (name, form) = match (file.strip_suffix(".pem"), file.strip_suffix(".cer")) {
+        (Some(name), _) => (name, Form::Pem),
+        (_, Some(name)) => (name, Form::Der),
         _ => return failure(StatusCode::NOT_FOUND, "there is no such certificate; the name ends with .cer or .pem"),
     };
-    let Some(ca) = app.ca(name) else { return failure(StatusCode::NOT_FOUND, "there is no such issuer") };
+    match app.ca(name) {
+        Some(ca) => send_certificate(&app, ca, form, &method, &headers),
+        None => failure(StatusCode::NOT_FOUND, "there is no such issuer"),
+    }
+}
+
+/// Sends the CA certificate.
+pub(super) fn send_certificate(app: &App, ca: &Ca, form: Form, method: &Method, request: &HeaderMap) -> Response {
     let certificate = ca.issuer.certificate();
-    let (bytes, content_type) = if is_pem {
-        let text = der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, &certificate.der);
-        (text.unwrap_or_default().into_bytes(), "application/x-pem-file")
-    } else {
-        (certificate.der.clone(), "application/pkix-cert")
+    let (bytes, content_type) = match form {
+        Form::Der => (certificate.der.clone(), "application/pkix-cert"),
+        Form::Pem => (certificate_pem(ca).into_bytes(), "application/x-pem-file"),
     };
     let now: Timestamp = (app.clock)();
     let caching = Caching {
@@ -93,5 +115,11 @@ pub(super) async fn certificate(
         fresh_until: now.after(CERTIFICATE_AGE),
         directives: ", public, no-transform",
     };
-    Sending { method: &method, request: &headers, content_type, bytes }.cacheable(&caching, now)
+    Sending { method, request, content_type, bytes }.cacheable(&caching, now)
+}
+
+/// The CA certificate as PEM.
+pub(super) fn certificate_pem(ca: &Ca) -> String {
+    let der = &ca.issuer.certificate().der;
+    der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap_or_default()
 }

@@ -10,12 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
-
 use crate::{
-    core::serial::hex,
     driver::{DriverError, Trouble, Version},
-    shelf::{Label, Stored},
+    shelf::{Content, Label, Stored, sha256},
 };
 
 /// A directory.
@@ -38,7 +35,7 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(DriverError::io(format!("read {}", path.display()), error)),
         };
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = sha256(&bytes);
         let beside: Option<Beside> = fs::read(beside(&path)).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let label = beside.filter(|beside| beside.content == sha256).map(|beside| beside.label);
         let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
@@ -46,13 +43,7 @@ impl Directory {
     }
 
     /// Replaces a file, if it is still `expected`.
-    pub(crate) fn replace(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        label: Option<&Label>,
-        expected: &Version,
-    ) -> Result<(), DriverError> {
+    pub(crate) fn replace(&self, name: &str, content: &Content, expected: &Version) -> Result<(), DriverError> {
         let path = self.root.join(name);
         let doing = || format!("replace {}", path.display());
         let _lock = self.lock().map_err(|error| DriverError::io(doing(), error))?;
@@ -60,14 +51,23 @@ impl Directory {
         if found != *expected {
             return Err(DriverError::new(doing(), Trouble::Conflict));
         }
-        self.write(&path, bytes, label, true).map_err(|error| DriverError::io(doing(), error))
+        self.write(&path, content, true).map_err(|error| DriverError::io(doing(), error))
     }
 
     /// Creates a file that must not be there yet.
-    pub(crate) fn create(&self, name: &str, bytes: &[u8], label: Option<&Label>) -> Result<(), DriverError> {
+    pub(crate) fn create(&self, name: &str, content: &Content) -> Result<(), DriverError> {
         let path = self.root.join(name);
-        self.write(&path, bytes, label, false)
-            .map_err(|error| DriverError::io(format!("create {}", path.display()), error))
+        self.write(&path, content, false).map_err(|error| DriverError::io(format!("create {}", path.display()), error))
+    }
+
+    /// Writes a file, whatever was there.
+    pub(crate) fn put(&self, name: &str, content: &Content) -> Result<(), DriverError> {
+        let path = self.root.join(name);
+        let write = || {
+            let _lock = self.lock()?;
+            self.write(&path, content, true)
+        };
+        write().map_err(|error| DriverError::io(format!("write {}", path.display()), error))
     }
 
     /// The names of the files in a folder.
@@ -91,14 +91,14 @@ impl Directory {
         Ok(lock)
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], label: Option<&Label>, over: bool) -> std::io::Result<()> {
+    fn write(&self, path: &Path, content: &Content, over: bool) -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
-        if let Some(label) = label {
-            let beside_it = Beside { content: hex(&Sha256::digest(bytes)), label: label.clone() };
+        if let Some(label) = &content.label {
+            let beside_it = Beside { content: sha256(&content.bytes), label: label.clone() };
             write_durably(&beside(path), &serde_json::to_vec(&beside_it)?, 0o644, true)?;
         }
-        write_durably(path, bytes, 0o644, over)
+        write_durably(path, &content.bytes, 0o644, over)
     }
 }
 

@@ -5,10 +5,10 @@ use crate::{
     core::{compare::Previous, serial::CrlNumber},
     driver::Version,
     index::ScopeRow,
-    shelf::Stored,
+    shelf::{Stored, sha256},
 };
 
-use super::{PublishError, sha256};
+use super::PublishError;
 
 /// How many damaged archive copies to look behind.
 const TRIES: usize = 16;

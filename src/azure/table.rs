@@ -1,0 +1,315 @@
+//! The index in Azure Table storage, by its REST protocol: there is no official client for it.
+//!
+//! A commit is one entity group transaction. Azurite does not enforce the service's limits (100 operations, one
+//! partition, no row twice, 4 MiB), so [`batch`](super::entity::batch) does.
+
+use std::sync::Arc;
+
+use azure_core::{
+    Bytes,
+    error::ErrorKind,
+    http::{
+        Context, Method, Pipeline, PipelineSendOptions, RawResponse, Request, StatusCode, Url,
+        policies::{Policy, auth::BearerTokenAuthorizationPolicy},
+    },
+};
+use serde_json::{Map, Value};
+use tokio::task::JoinSet;
+
+use super::{
+    Azure,
+    entity::{self, Operation},
+    retry::{Call, Failed, SMALL, call},
+};
+use crate::{
+    core::{
+        changeset::{Head, Linked},
+        revocation::Status,
+        serial::Serial,
+    },
+    driver::{DriverError, Trouble, Version},
+    index::{Commit, ScopeRow},
+};
+
+/// The table's name in its account.
+const TABLE: &str = "revocations";
+/// Rows in one page of the service, at most.
+const PAGE: usize = 1000;
+/// Point reads at once.
+const AT_ONCE: usize = 16;
+
+const READ: &str = "Storage Table Data Reader on the storage account";
+const WRITE: &str = "Storage Table Data Contributor on the storage account";
+
+/// The table of an account.
+#[derive(Clone)]
+pub struct Table {
+    pipeline: Arc<Pipeline>,
+    account: Url,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({})", self.name())
+    }
+}
+
+/// A page of a query, and where the next begins.
+struct Page {
+    rows: Vec<Map<String, Value>>,
+    next: Option<Vec<(String, String)>>,
+}
+
+impl Table {
+    /// The table in the account at this URL, such as `https://ACCOUNT.table.core.windows.net`.
+    pub fn new(azure: &Azure, account: &Url) -> Self {
+        let (identity, options) = azure.storage_access(account);
+        let bearer = identity.map(|identity| -> Arc<dyn Policy> {
+            Arc::new(BearerTokenAuthorizationPolicy::new(identity, ["https://storage.azure.com/.default"]))
+        });
+        let (name, version) = (option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
+        let pipeline = Pipeline::new(name, version, options, vec![], bearer.into_iter().collect(), None);
+        Self { pipeline: pipeline.into(), account: account.clone() }
+    }
+
+    fn name(&self) -> String {
+        let mut account = self.account.clone();
+        account.set_query(None);
+        format!("{}/{TABLE}", account.as_str().trim_end_matches('/'))
+    }
+
+    fn call(&self, doing: &str, role: &'static str) -> Call {
+        Call { doing: format!("{doing} {}", self.name()), role, limit: SMALL }
+    }
+
+    /// A URL in the account; a signature in the account's URL stays.
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.account.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}/{path}"));
+        for (name, value) in query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        url
+    }
+
+    async fn send(&self, mut request: Request) -> azure_core::Result<RawResponse> {
+        for (name, value) in [
+            ("x-ms-version", "2019-02-02"),
+            ("dataserviceversion", "3.0"),
+            ("accept", "application/json;odata=nometadata"),
+        ] {
+            request.insert_header(name, value);
+        }
+        let checks = Some(PipelineSendOptions { skip_checks: true, ..Default::default() });
+        let answer = self.pipeline.send(&Context::new(), &mut request, checks).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(failure(answer)) }
+    }
+
+    /// One row and its ETag; `None` where row or table does not exist.
+    async fn point(&self, doing: &str, issuer: &str, key: &str) -> Result<Option<entity::Found>, DriverError> {
+        let what = self.call(doing, READ);
+        let path = format!("{TABLE}(PartitionKey='{issuer}',RowKey='{key}')");
+        let read = call(&what, || async { self.send(Request::new(self.url(&path, &[]), Method::Get)).await });
+        let answer = match read.await {
+            Ok(answer) => answer,
+            Err(failed) if failed.error.trouble == Trouble::Missing => return Ok(None),
+            Err(failed) => return Err(failed.into()),
+        };
+        let etag = answer.headers().get_optional_str(&"etag".into()).map(str::to_owned);
+        let row: Result<Map<String, Value>, _> = serde_json::from_slice(answer.body());
+        match (row, etag) {
+            (Ok(row), Some(etag)) => Ok(Some((row, Version::At(etag)))),
+            _ => Err(DriverError::because(what.doing, Trouble::Other, "the answer is no row with an ETag")),
+        }
+    }
+
+    async fn page(
+        &self,
+        what: &Call,
+        filter: &str,
+        top: usize,
+        from: &[(String, String)],
+    ) -> Result<Page, DriverError> {
+        let top = top.to_string();
+        let mut query = vec![("$filter", filter), ("$top", top.as_str())];
+        query.extend(from.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let url = self.url(&format!("{TABLE}()"), &query);
+        let answer = match call(what, || async { self.send(Request::new(url.clone(), Method::Get)).await }).await {
+            Ok(answer) => answer,
+            Err(failed) if failed.error.trouble == Trouble::Missing => return Ok(Page { rows: vec![], next: None }),
+            Err(failed) => return Err(failed.into()),
+        };
+        let header = |name: &'static str| answer.headers().get_optional_str(&name.into()).map(str::to_owned);
+        let pair = |query: &str, name| header(name).map(|value| (query.to_owned(), value));
+        // The service may leave out the row key, and may send a token with an empty page.
+        let next = pair("NextPartitionKey", "x-ms-continuation-nextpartitionkey").map(|partition| {
+            let row = pair("NextRowKey", "x-ms-continuation-nextrowkey");
+            [partition].into_iter().chain(row).collect()
+        });
+        let body: Result<Value, _> = serde_json::from_slice(answer.body());
+        let rows = body.ok().and_then(|mut body| serde_json::from_value(body.get_mut("value")?.take()).ok());
+        let rows = rows
+            .ok_or_else(|| DriverError::because(what.doing.clone(), Trouble::Other, "the answer is no list of rows"))?;
+        Ok(Page { rows, next })
+    }
+
+    pub(crate) async fn head(&self, issuer: &str) -> Result<Option<(Head, Version)>, DriverError> {
+        let doing = "read the head in";
+        let found = self.point(doing, issuer, "head").await?;
+        found
+            .map(|(row, version)| Ok((entity::head(&row).map_err(|what| self.damaged(doing, what))?, version)))
+            .transpose()
+    }
+
+    fn damaged(&self, doing: &str, what: String) -> DriverError {
+        DriverError::because(format!("{doing} {}", self.name()), Trouble::Other, what)
+    }
+
+    pub(crate) async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
+        let doing = "read the journal in";
+        let what = self.call(doing, READ);
+        let key = entity::change_key(seq);
+        let filter = format!("PartitionKey eq '{issuer}' and RowKey gt '{key}' and RowKey lt 'c/'");
+        let limit = limit as usize;
+        let mut sets = Vec::new();
+        let mut from = Vec::new();
+        loop {
+            let page = self.page(&what, &filter, PAGE.min(limit - sets.len()), &from).await?;
+            for row in &page.rows {
+                sets.push(entity::linked(row).map_err(|what| self.damaged(doing, what))?);
+            }
+            match page.next {
+                Some(next) if sets.len() < limit => from = next,
+                _ => return Ok(sets),
+            }
+        }
+    }
+
+    pub(crate) async fn statuses(&self, issuer: &str, serials: Vec<Serial>) -> Result<Vec<Status>, DriverError> {
+        let doing = "read certificates in";
+        let mut statuses = Vec::new();
+        for some in serials.chunks(AT_ONCE) {
+            let mut reads = JoinSet::new();
+            for serial in some.iter().copied() {
+                let (table, issuer) = (self.clone(), issuer.to_owned());
+                reads.spawn(async move {
+                    let found = table.point(doing, &issuer, &entity::status_key(&serial)).await?;
+                    let status = found.map(|(row, _)| entity::status(&row, serial)).transpose();
+                    status.map_err(|what| table.damaged(doing, what))
+                });
+            }
+            while let Some(read) = reads.join_next().await {
+                let read = read.map_err(|error| DriverError::because(doing, Trouble::Other, error))?;
+                statuses.extend(read?);
+            }
+        }
+        Ok(statuses)
+    }
+
+    pub(crate) async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
+        let doing = "read the last CRL's row in";
+        let found = self.point(doing, issuer, &format!("p.{scope}")).await?;
+        found
+            .map(|(row, version)| Ok((entity::scope(&row).map_err(|what| self.damaged(doing, what))?, version)))
+            .transpose()
+    }
+
+    pub(crate) async fn put_scope(
+        &self,
+        issuer: &str,
+        scope: &str,
+        row: ScopeRow,
+        expected: Version,
+    ) -> Result<Version, DriverError> {
+        let key = format!("p.{scope}");
+        let what = self.call("write the last CRL's row in", WRITE);
+        let operation = Operation::new(issuer, &key, entity::scope_row(&row), Some(expected));
+        match self.write(&what, vec![operation]).await {
+            Ok(()) => {}
+            // The answer to an earlier try may have been lost after it took effect.
+            Err(Failed { error, retried: true }) if error.trouble == Trouble::Conflict => {
+                let found = self.scope(issuer, scope).await?;
+                if found.as_ref().is_none_or(|(found, _)| *found != row) {
+                    return Err(error);
+                }
+            }
+            Err(failed) => return Err(failed.into()),
+        }
+        let found = self.point("read the last CRL's row in", issuer, &key).await?;
+        found.map(|(_, version)| version).ok_or_else(|| DriverError::new(what.doing, Trouble::Missing))
+    }
+
+    pub(crate) async fn commit(&self, issuer: &str, commit: Commit, expected: Version) -> Result<(), DriverError> {
+        let what = self.call("commit to", WRITE);
+        let hash = commit.head.hash;
+        let operations = entity::commit(issuer, &commit, expected);
+        match self.write(&what, operations).await {
+            Ok(()) => Ok(()),
+            Err(Failed { error, retried: true }) if error.trouble == Trouble::Conflict => {
+                let head = self.head(issuer).await?;
+                if head.is_some_and(|(head, _)| head.hash == hash) { Ok(()) } else { Err(error) }
+            }
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    /// Writes rows of one partition, all or none; makes the table where there is none.
+    async fn write(&self, what: &Call, operations: Vec<Operation>) -> Result<(), Failed> {
+        let first = self.transact(what, &operations).await;
+        match first {
+            Err(Failed { error, .. }) if error.trouble == Trouble::Missing => {
+                self.create_table().await?;
+                self.transact(what, &operations).await
+            }
+            done => done,
+        }
+    }
+
+    async fn transact(&self, what: &Call, operations: &[Operation]) -> Result<(), Failed> {
+        let base = self.url(TABLE, &[]);
+        let body = entity::batch(&base, operations).map_err(|why| Failed {
+            error: DriverError::because(what.doing.clone(), Trouble::Other, why),
+            retried: false,
+        })?;
+        let body = Bytes::from(body);
+        call(what, || async {
+            let mut request = Request::new(self.url("$batch", &[]), Method::Post);
+            request.insert_header("content-type", entity::BATCH_TYPE);
+            request.set_body(body.clone());
+            let answer = self.send(request).await?;
+            // The outer status is 202 whatever happened inside.
+            match entity::batch_failure(answer.body()) {
+                None => Ok(()),
+                Some((status, body)) => {
+                    let headers = answer.headers().clone();
+                    Err(failure(RawResponse::from_bytes(StatusCode::from(status), headers, body)))
+                }
+            }
+        })
+        .await
+    }
+
+    async fn create_table(&self) -> Result<(), Failed> {
+        let what = self.call("create", WRITE);
+        let created = call(&what, || async {
+            let mut request = Request::new(self.url("Tables", &[]), Method::Post);
+            request.insert_header("content-type", "application/json");
+            request.insert_header("prefer", "return-no-content");
+            request.set_body(Bytes::from(format!(r#"{{"TableName":"{TABLE}"}}"#)));
+            self.send(request).await
+        });
+        match created.await {
+            Ok(_) => Ok(()),
+            Err(failed) if failed.error.trouble == Trouble::Conflict => Ok(()),
+            Err(failed) => Err(failed),
+        }
+    }
+}
+
+/// An answer that is none, with everything the service said.
+fn failure(answer: RawResponse) -> azure_core::Error {
+    let status = answer.status();
+    let error_code = answer.headers().get_optional_str(&"x-ms-error-code".into()).map(str::to_owned);
+    ErrorKind::HttpResponse { status, error_code, raw_response: Some(Box::new(answer)) }.into_error()
+}

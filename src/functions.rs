@@ -1,0 +1,79 @@
+//! The envelope of the Azure Functions host: the timer calls, and is answered.
+//!
+//! In scope: who may call, the host's JSON, its idea of success. HTTP functions need none of this: the host forwards
+//! them as they are.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    http::{Access, App},
+    tick::{Ticked, tick},
+};
+
+/// The function's name, which is its folder's.
+const FUNCTION: &str = "publish";
+
+/// Most octets of an envelope.
+const MAX_ENVELOPE: usize = 64 * 1024;
+
+/// Headers that stand on what came from outside, and never on the host's own calls.
+const FROM_OUTSIDE: [&str; 6] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-waws-unencoded-url",
+    "x-original-url",
+    "disguised-host",
+    "x-ms-invocation-id",
+];
+
+/// The port that the host wants us to listen on, if it is the host that started us.
+pub fn port(get: impl Fn(&str) -> Option<String>) -> Option<u16> {
+    get("FUNCTIONS_CUSTOMHANDLER_PORT").or_else(|| get("FUNCTIONS_HTTPWORKER_PORT"))?.parse().ok()
+}
+
+/// `POST /publish`: one tick.
+pub async fn publish(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
+    if app.api != Access::Host || !is_from_host(&headers) {
+        return answer(StatusCode::FORBIDDEN, &["only the Functions host may call this".to_owned()]);
+    }
+    let envelope = to_bytes(body, MAX_ENVELOPE).await.ok();
+    let envelope: Option<Value> = envelope.and_then(|body| serde_json::from_slice(&body).ok());
+    let named = envelope.as_ref().and_then(|envelope| envelope.pointer("/Metadata/sys/MethodName")?.as_str());
+    if !named.is_some_and(|name| name.eq_ignore_ascii_case(FUNCTION)) {
+        return answer(StatusCode::BAD_REQUEST, &["this is not the timer's envelope".to_owned()]);
+    }
+    if is_past_due(envelope.as_ref()) {
+        tracing::warn!("the timer is late; an earlier tick was missed");
+    }
+    let Ticked { done, failed } = tick(&app).await;
+    // The host takes anything but 2xx for a failure, and retries.
+    let status = if failed.is_empty() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    answer(status, &[done, failed].concat())
+}
+
+fn is_from_host(headers: &HeaderMap) -> bool {
+    let agent = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    headers.contains_key("x-azure-functions-invocationid")
+        && agent.contains("Azure-Functions-Host")
+        && !FROM_OUTSIDE.iter().any(|name| headers.contains_key(*name))
+}
+
+/// `Data.<binding>.IsPastDue`; the binding may have any name, and the fields may change.
+fn is_past_due(envelope: Option<&Value>) -> bool {
+    let data = envelope.and_then(|envelope| envelope.get("Data")?.as_object());
+    data.is_some_and(|data| data.values().any(|binding| binding.get("IsPastDue") == Some(&Value::Bool(true))))
+}
+
+/// Never an empty body: the host would wait for one until its timeout.
+fn answer(status: StatusCode, logs: &[String]) -> Response {
+    (status, Json(json!({ "Outputs": {}, "Logs": logs, "ReturnValue": null }))).into_response()
+}

@@ -1,0 +1,362 @@
+//! Taking over another CA's revocations: a real CRL, a generated one of the same size and shape, and hostile ones.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rescind::respond::{Answer, Responder};
+
+use crate::support::{
+    ISSUER, Plan, Site, at, block_on, now,
+    ocsp::{self, Status},
+    pki::{Key, openssl_ok},
+};
+
+/// A real CA's CRL and certificate, if they are where the project's data are kept.
+fn amazon() -> Option<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/amazon");
+    let file = |name: &str| folder.join(name).into_os_string().into_string().unwrap();
+    let (crl, ca) = (file("r2m02.crl"), file("r2m02.cer"));
+    if Path::new(&crl).exists() {
+        return Some((crl, ca));
+    }
+    println!("NOT TESTED: the real CRL {crl} is not there; a generated one of its size and shape is tested instead");
+    None
+}
+
+/// What OpenSSL reads in a DER CRL: date, reason and invalidity date by serial.
+fn openssl_text(site: &Site, crl: &str) -> BTreeMap<String, Vec<String>> {
+    let text = openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", crl, "-noout", "-text"]).stdout;
+    let mut found = BTreeMap::new();
+    let mut entry: Option<(String, Vec<String>)> = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(serial) = line.strip_prefix("Serial Number: ") {
+            found.extend(entry.replace((serial.to_owned(), vec![])));
+        } else if line.starts_with("Signature Algorithm:") {
+            found.extend(entry.take());
+        } else if let Some((_, facts)) = &mut entry {
+            facts.push(line.to_owned());
+        }
+    }
+    found
+}
+
+fn import(crl: &str, ca: &str) -> Vec<String> {
+    ["import", "--issuer", ISSUER, "--from", "crl", "--ca-cert", ca, crl].map(str::to_owned).to_vec()
+}
+
+fn run(site: &Site, args: &[String], more: &[&str]) -> crate::support::Output {
+    let args: Vec<_> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    site.run(&args)
+}
+
+/// Takes `crl` over whole, and holds what is published against it.
+fn takes_over(site: &Site, crl: &str, ca: &str, number: u64) -> BTreeMap<String, Vec<String>> {
+    const COUNT: usize = 14_102;
+    let wanted = openssl_text(site, crl);
+    assert_eq!(wanted.len(), COUNT);
+
+    let dry = run(site, &import(crl, ca), &["--dry-run", "--json"]);
+    assert_eq!(dry.code, 0, "{dry:?}");
+    assert_eq!(site.export(), "", "a dry run writes nothing");
+    let done = run(site, &import(crl, ca), &["--json"]);
+    assert_eq!((done.code, done.json()["changed"].as_u64()), (0, Some(COUNT as u64)), "{done:?}");
+
+    site.publish(&[]);
+    let published = openssl_text(site, site.shelf(".crl").to_str().unwrap());
+    assert!(published == wanted, "serials, dates or reasons are not those of the CRL that was imported");
+    assert!(site.crl().number() > number, "{} is not above {number}", site.crl().number());
+
+    let before = site.export();
+    let again = run(site, &import(crl, ca), &["--json"]);
+    assert_eq!((again.code, again.json()["changed"].as_u64()), (0, Some(0)), "{again:?}");
+    assert_eq!(again.json()["seq"], site.json(&["status"])["issuers"][0]["seq"]);
+    assert!(site.export() == before, "importing again changed the index");
+    assert_eq!(site.publish(&[])["published"], false);
+    wanted
+}
+
+/// The date of an entry, as OpenSSL prints it, in RFC 3339.
+fn date(facts: &[String]) -> String {
+    let text = facts[0].strip_prefix("Revocation Date: ").unwrap();
+    let parts: Vec<_> = text.split_whitespace().collect();
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = months.iter().position(|month| *month == parts[0]).unwrap() + 1;
+    format!("{}-{month:02}-{:0>2}T{}Z", parts[3], parts[1], parts[2])
+}
+
+/// Asks OCSP about every serial, `together` in one request.
+fn ocsp_answers_all(site: &Site, wanted: &BTreeMap<String, Vec<String>>, together: usize) {
+    let responder = Responder::new(vec![site.ca()]);
+    block_on(responder.issuers()[0].refresh(at(now())));
+    let issuer = site.issuer_id();
+    let all: Vec<_> = wanted.iter().collect();
+    for chunk in all.chunks(together) {
+        let ids: Vec<_> = chunk.iter().map(|(serial, _)| issuer.usual(serial)).collect();
+        let Answer::Signed(signed) = responder.respond(&ocsp::request(&ids, None), at(now())) else {
+            panic!("no answer about {chunk:?}");
+        };
+        let singles = ocsp::Basic::read(&signed.der).singles;
+        assert_eq!(singles.len(), ids.len());
+        for ((id, single), (serial, facts)) in ids.iter().zip(&singles).zip(chunk) {
+            assert_eq!(single.cert_id, *id, "{serial}");
+            let Status::Revoked(at, reason) = &single.status else { panic!("{serial}: {single:?}") };
+            assert_eq!(*at, date(facts), "{serial}");
+            assert_eq!(reason.is_some(), facts.len() > 1, "{serial}");
+        }
+    }
+}
+
+#[test]
+fn real_crl_of_14102_entries_is_taken_over_and_each_is_answered() {
+    let Some((crl, ca)) = amazon() else { return };
+    let site = Site::new();
+    let wanted = takes_over(&site, &crl, &ca, 1374);
+    ocsp_answers_all(&site, &wanted, 1);
+}
+
+#[test]
+fn real_crl_as_pem_is_the_same() {
+    let Some((crl, ca)) = amazon() else { return };
+    let site = Site::new();
+    let pem = site.file("r2m02.crl.pem");
+    openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", &crl, "-out", &pem]);
+    let done = run(&site, &import(&pem, &ca), &["--json"]);
+    assert_eq!((done.code, done.json()["changed"].as_u64()), (0, Some(14_102)), "{done:?}");
+    assert_eq!(run(&site, &import(&crl, &ca), &["--json"]).json()["changed"], 0);
+}
+
+/// Another CA, and what `openssl ca -gencrl` needs to make its CRLs.
+struct OldCa {
+    site: Site,
+}
+
+impl OldCa {
+    fn new() -> Self {
+        let plan = Plan { key: Key::Rsa2048, subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048", ..Plan::default() };
+        Self { site: plan.build() }
+    }
+
+    fn ca(&self) -> String {
+        self.site.file("ca.pem")
+    }
+
+    /// A CRL of `index`, the lines of an `index.txt`, with a number in hexadecimal and more extensions.
+    fn crl(&self, name: &str, index: &str, number: &str, extensions: &str) -> String {
+        let site = &self.site;
+        let config = format!(
+            "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = number\ndefault_md = sha256\n\
+             crl_extensions = x\n[x]\nauthorityKeyIdentifier = keyid\n{extensions}"
+        );
+        fs::write(site.path("ca.cnf"), config).unwrap();
+        fs::write(site.path("index.txt"), index).unwrap();
+        fs::write(site.path("number"), number).unwrap();
+        let pem = site.file("gen.pem");
+        let args = ["ca", "-gencrl", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key.pem", "-crldays", "7"];
+        openssl_ok(site.dir(), &[&args[..], &["-out", &pem]].concat());
+        let out = site.file(name);
+        openssl_ok(site.dir(), &["crl", "-in", &pem, "-outform", "DER", "-out", &out]);
+        out
+    }
+}
+
+/// One line of an `index.txt`.
+fn line(serial: &str, date_and_reason: &str) -> String {
+    format!("R\t301231235959Z\t{date_and_reason}\t{serial}\tunknown\t/CN={serial}\n")
+}
+
+#[test]
+fn generated_crl_of_the_same_size_and_shape_is_taken_over_and_each_is_answered() {
+    let mut index = String::new();
+    for at in 0..14_102u32 {
+        // 16 octets that do not come in order, dates over 13 months, few reasons.
+        let serial = format!("0{:X}{:026X}", at % 15 + 1, u128::from(at.wrapping_mul(2_654_435_761)) << 32 | 0xabcd);
+        let (month, day, hour) = (at / 1085 % 12 + 1, at / 40 % 28 + 1, at % 24);
+        let date = format!("24{month:02}{day:02}{hour:02}{:02}{:02}Z", at % 60, at * 7 % 60);
+        let reason = match at % 5000 {
+            0 => ",affiliationChanged",
+            1 => ",keyCompromise",
+            _ => "",
+        };
+        write!(index, "{}", line(&format!("{at:04X}{serial}"), &format!("{date}{reason}"))).unwrap();
+    }
+    let old = OldCa::new();
+    let point = "2.5.29.28 = critical, ASN1:SEQUENCE:idp\n[idp]\nname = IMPLICIT:0,SEQUENCE:full\n\
+                 [full]\nnames = IMPLICIT:0,SEQUENCE:uris\n[uris]\nuri = IMPLICIT:6,IA5STRING:http://crl.fabrikam.example/1.crl\n";
+    // A number above the seconds since 1970, so that only the floor makes ours rise above it.
+    let crl = old.crl("old.crl", &index, "0200000000", point);
+    let site = Site::new();
+    let wanted = takes_over(&site, &crl, &old.ca(), 0x02_0000_0000);
+    ocsp_answers_all(&site, &wanted, 100);
+}
+
+/// A refused import says why in one line and leaves everything as it was.
+fn refused(site: &Site, args: &[String], words: &[&str]) {
+    let before = site.snapshot();
+    let output = run(site, args, &[]);
+    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{output:?}");
+    for word in words {
+        assert!(output.stderr.contains(word), "{word} is not said: {output:?}");
+    }
+    assert!(site.snapshot() == before, "something changed: {output:?}");
+}
+
+#[test]
+fn foreign_damaged_and_truncated_crls_are_refused_whole() {
+    let old = OldCa::new();
+    let index = ["0A", "0B"].map(|serial| line(serial, "250101000000Z,superseded")).concat();
+    let crl = old.crl("old.crl", &index, "05", "");
+    let site = Site::new();
+    site.revoke("99", "superseded");
+    let without_ca = ["import", "--issuer", ISSUER, "--from", "crl", &crl].map(str::to_owned);
+    refused(&site, &without_ca, &["old.crl", "another issuer", "--ca-cert"]);
+    // The right name under another key.
+    let twin = Plan { subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048", ..Plan::default() }.build();
+    refused(&site, &import(&crl, &twin.file("ca.pem")), &["old.crl", "signature"]);
+
+    let bytes = fs::read(&crl).unwrap();
+    let bad = |name: &str, bytes: &[u8]| {
+        fs::write(site.path(name), bytes).unwrap();
+        site.file(name)
+    };
+    let mut flipped = bytes.clone();
+    let serial = flipped.windows(3).position(|window| window == [2, 1, 0x0b]).unwrap();
+    flipped[serial + 2] = 0x0c;
+    refused(&site, &import(&bad("flipped.crl", &flipped), &old.ca()), &["flipped.crl", "signature"]);
+    for len in [0, 1, 10, bytes.len() / 2, bytes.len() - 1] {
+        refused(&site, &import(&bad("short.crl", &bytes[..len]), &old.ca()), &["short.crl"]);
+    }
+    refused(&site, &import(&bad("long.crl", &[&bytes[..], b"\0"].concat()), &old.ca()), &["long.crl"]);
+    refused(&site, &import(&bad("text.crl", b"-----BEGIN X509 CRL-----\nnonsense"), &old.ca()), &["text.crl", "PEM"]);
+    let certificate = fs::read(old.site.path("ca.pem")).unwrap();
+    refused(&site, &import(&bad("cert.crl", &certificate), &old.ca()), &["cert.crl", "CERTIFICATE"]);
+    refused(&site, &import(&site.file("nowhere.crl"), &old.ca()), &["nowhere.crl"]);
+    // One bad file among good ones.
+    let both = [&import(&crl, &old.ca())[..], &[site.file("flipped.crl")]].concat();
+    refused(&site, &both, &["flipped.crl", "signature"]);
+}
+
+#[test]
+fn entry_dated_in_the_future_is_refused() {
+    let old = OldCa::new();
+    let crl = old.crl("old.crl", &line("0A", "490101000000Z"), "05", "");
+    let site = Site::new();
+    site.revoke("99", "superseded");
+    refused(&site, &import(&crl, &old.ca()), &["future"]);
+}
+
+#[test]
+fn unknown_critical_extension_is_refused() {
+    let old = OldCa::new();
+    let crl = old.crl("old.crl", &line("0A", "250101000000Z"), "05", "1.2.3.4 = critical, ASN1:NULL\n");
+    let site = Site::new();
+    site.revoke("99", "superseded");
+    refused(&site, &import(&crl, &old.ca()), &["critical"]);
+}
+
+/// RFC 5280 §5.3.1: removeFromCRL lifts a hold in delta CRLs; an import takes revocations over, and lifts nothing.
+#[test]
+fn remove_from_crl_in_a_delta_never_unrevokes() {
+    let old = OldCa::new();
+    let base = ["0A", "0B"].map(|serial| line(serial, "250101000000Z,certificateHold")).concat();
+    let base = old.crl("base.crl", &base, "05", "");
+    let changes = line("0A", "250102000000Z,removeFromCRL") + &line("0C", "250102000000Z,superseded");
+    let delta = old.crl("delta.crl", &changes, "06", "2.5.29.27 = critical, ASN1:INTEGER:5\n");
+    let site = Site::new();
+    run(&site, &import(&base, &old.ca()), &[]);
+    let output = run(&site, &import(&delta, &old.ca()), &[]);
+    assert_eq!(site.row("0a").unwrap()["state"], "held", "{output:?}");
+    site.publish(&[]);
+    assert!(site.crl().entry("0A").is_some());
+    assert_eq!(site.row("0c").is_some(), output.code == 0, "{output:?}");
+}
+
+/// An old CRL that does not list a serial, or lists it on hold, does not weaken what is known.
+#[test]
+fn import_never_unrevokes_or_weakens_and_the_earliest_date_stays() {
+    let old = OldCa::new();
+    let site = Site::new();
+    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0a", "--revoked-at", "2024-06-01T00:00:00Z"]);
+    site.revoke("0b", "keyCompromise");
+    let crl = old.crl("old.crl", &line("0A", "250101000000Z,certificateHold"), "05", "");
+    assert_eq!(run(&site, &import(&crl, &old.ca()), &[]).code, 0);
+    let row = site.row("0a").unwrap();
+    assert_eq!((&row["state"], &row["revoked_at"]), (&"revoked".into(), &"2024-06-01T00:00:00Z".into()));
+    assert_eq!(site.row("0b").unwrap()["reason"], "keyCompromise");
+    let earlier = old.crl("earlier.crl", &line("0A", "230101000000Z"), "06", "");
+    assert_eq!(run(&site, &import(&earlier, &old.ca()), &[]).code, 0);
+    assert_eq!(site.row("0a").unwrap()["revoked_at"], "2023-01-01T00:00:00Z");
+    let valid: PathBuf = site.path("valid.jsonl");
+    fs::write(&valid, "{\"serial\":\"0a\",\"state\":\"valid\"}\n").unwrap();
+    site.run(&["import", "--issuer", ISSUER, "--from", "jsonl", valid.to_str().unwrap()]);
+    assert_eq!(site.row("0a").unwrap()["state"], "revoked");
+}
+
+/// Our own CRL brings nothing new, and needs no `--ca-cert`.
+#[test]
+fn own_crl_is_known_already() {
+    let site = Site::new();
+    site.revoke("0a", "superseded");
+    site.publish(&[]);
+    let crl = site.shelf(".crl");
+    let report = site.json(&["import", "--issuer", ISSUER, "--from", "crl", crl.to_str().unwrap()]);
+    assert_eq!(report["changed"], 0);
+}
+
+#[test]
+fn export_imported_and_exported_again_is_identical() {
+    let site = Site::new();
+    for (serial, reason) in [("0a", "unspecified"), ("0b", "keyCompromise"), ("0c", "certificateHold")] {
+        site.revoke(serial, reason);
+    }
+    let dates = ["--invalidity-date", "2023-01-01T00:00:00Z", "--not-after", "2051-01-01T00:00:00Z"];
+    site.ok(&[&["revoke", "--issuer", ISSUER, "--serial", &"f".repeat(40)], &dates[..]].concat());
+    site.ok(&["record", "--issuer", ISSUER, "--cert", &site.leaf("leaf", "4711")]);
+    site.revoke("0d", "certificateHold");
+    site.ok(&["release", "--issuer", ISSUER, "--serial", "0d"]);
+    let export = site.export();
+    assert_eq!(export.lines().count(), 6);
+    let file = site.file("export.jsonl");
+    fs::write(&file, &export).unwrap();
+    let other = Plan { key: Key::P384, ..Plan::default() }.build();
+    other.ok(&["import", "--issuer", ISSUER, "--from", "jsonl", &file]);
+    assert_eq!(other.export(), export);
+    assert_eq!(other.json(&["import", "--issuer", ISSUER, "--from", "jsonl", &file])["changed"], 0);
+}
+
+#[test]
+fn json_lines_may_be_written_by_hand() {
+    let site = Site::new();
+    let text = "{\"serial\":\"0A:2E\",\"state\":\"revoked\",\"revoked_at\":\"2026-01-17T00:27:48Z\",\"reason\":null}\n\
+                \n{\"serial\":\"00FF\",\"state\":\"held\",\"revoked_at\":\"2026-01-17T00:27:48Z\"}";
+    fs::write(site.path("hand.jsonl"), text).unwrap();
+    site.ok(&["import", "--issuer", ISSUER, "--from", "jsonl", &site.file("hand.jsonl")]);
+    assert_eq!(site.row("0a2e").unwrap()["revoked_at"], "2026-01-17T00:27:48Z");
+    assert_eq!(site.row("ff").unwrap()["reason"], "certificateHold");
+}
+
+#[test]
+fn bad_json_line_is_refused_with_its_number_and_nothing_is_taken() {
+    let site = Site::new();
+    site.revoke("99", "superseded");
+    let good = r#"{"serial":"0a","state":"revoked","revoked_at":"2026-01-17T00:27:48Z"}"#;
+    for bad in [
+        "nonsense",
+        r#"{"serial":"0b"}"#,
+        r#"{"serial":"0b","state":"revoked"}"#,
+        r#"{"serial":"0b","state":"gone","revoked_at":"2026-01-17T00:27:48Z"}"#,
+        r#"{"serial":"xyz","state":"revoked","revoked_at":"2026-01-17T00:27:48Z"}"#,
+        r#"{"serial":"0b","state":"revoked","revoked_at":"2026-01-17T00:27:48.5Z"}"#,
+        r#"{"serial":"0b","state":"revoked","revoked_at":"2026-01-17T00:27:48Z","reason":"removeFromCRL"}"#,
+        r#"{"serial":"0b","state":"revoked","revoked_at":"2026-01-17T00:27:48Z","resaon":"superseded"}"#,
+    ] {
+        let file = site.file("bad.jsonl");
+        fs::write(&file, format!("{good}\n{bad}\n")).unwrap();
+        let args = ["import", "--issuer", ISSUER, "--from", "jsonl", &file].map(str::to_owned);
+        refused(&site, &args, &["bad.jsonl", "line 2"]);
+    }
+    assert!(site.row("0a").is_none());
+}

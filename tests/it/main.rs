@@ -1,0 +1,22 @@
+//! The integration tests: the real binary, judged by other people's software.
+//!
+//! One test binary, so that there is one link step. Every test has its own folder, CA and server, so all run at once.
+//! OpenSSL and Python 3 are needed; a missing one fails the tests that ask it, and says so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+#![allow(missing_docs, unreachable_pub)]
+
+mod bad_input;
+mod cli;
+mod cloud;
+mod crl;
+mod host;
+mod http;
+mod import;
+mod judges;
+mod ocsp;
+mod ocsp_http;
+mod races;
+mod room;
+mod stores;
+mod support;

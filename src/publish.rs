@@ -135,9 +135,11 @@ pub async fn publish(
     if ca.issuer.has_expired(now) {
         return Err(PublishError::Expired(ca.issuer.certificate().not_after));
     }
-    // A CRL that is refused must not take OCSP down too, so the credential is renewed in any case.
     let outcome = publish_crl(ca, known, options, now).await;
-    let renewed = if options.dry_run { Ok(()) } else { renew(ca, now).await };
+    // A CRL that is refused must not take OCSP down too, so the credential is renewed all the same; but not into an
+    // index that lost its end, where it would only fork the journal.
+    let is_forked = matches!(outcome, Err(PublishError::IndexWentBack { .. }));
+    let renewed = if options.dry_run || is_forked { Ok(()) } else { renew(ca, now).await };
     let outcome = outcome?;
     renewed.map(|()| outcome)
 }

@@ -1,7 +1,7 @@
 //! The index in Azure Table storage, by its REST protocol: there is no official client for it.
 //!
 //! A commit is one entity group transaction. Azurite does not enforce the service's limits (100 operations, one
-//! partition, no row twice, 4 MiB), so [`batch`](super::entity::batch) does.
+//! partition, no row twice, 4 MiB), so `entity::batch` does.
 
 use std::sync::Arc;
 

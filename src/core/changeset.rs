@@ -155,7 +155,7 @@ impl ChangeSet {
         out
     }
 
-    /// The changes alone, as the journal stores them: a record of [`RECORD`] octets each: event, state, reason
+    /// The changes alone, as the journal stores them: a record of 47 octets each: event, state, reason
     /// (0: none), serial, then revocation date, invalidity date and end of the certificate as seconds + 1 (0: none).
     ///
     /// *Warning:* stored state.

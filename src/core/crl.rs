@@ -1,6 +1,6 @@
 //! Certificate revocation lists: drafting one, and reading any.
 //!
-//! In scope: RFC 5280 §5, full CRLs. [`Crl::draft`] writes with [`write`]; [`CrlRef`] reads with [`Reader`], in one
+//! In scope: RFC 5280 §5, full CRLs. [`Crl::draft`] writes with [`mod@write`]; [`CrlRef`] reads with [`Reader`], in one
 //! pass over borrowed bytes, and shares nothing with the writer.
 
 use super::{

@@ -1,6 +1,6 @@
 //! DER, strictly: a reader over borrowed bytes, and the few functions that write it.
 //!
-//! The two halves share nothing. What [`write`] wrote is read back before it is signed: CRLs by [`Reader`] and
+//! The two halves share nothing. What [`mod@write`] wrote is read back before it is signed: CRLs by [`Reader`] and
 //! `x509-cert`, OCSP responses by `rasn-ocsp`, certificates by `x509-cert`.
 
 /// Tags of the types that appear in CRLs, certificates and OCSP messages (X.680 §8.4).

@@ -94,6 +94,7 @@ impl Directory {
     fn write(&self, path: &Path, content: &Content, over: bool) -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
+        sweep(folder)?;
         if let Some(label) = &content.label {
             let beside_it = Beside { content: sha256(&content.bytes), label: label.clone() };
             write_durably(&beside(path), &serde_json::to_vec(&beside_it)?, 0o644, true)?;
@@ -113,6 +114,18 @@ struct Beside {
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.json"))
+}
+
+/// Removes what killed processes left behind. The lock is held, so nobody is writing.
+fn sweep(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".tmp") {
+            fs::remove_file(folder.join(&*name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file beside its place, syncs it, and moves it there; `over` an older one, or only if there is none.

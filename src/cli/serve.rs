@@ -94,26 +94,31 @@ async fn wait_for_signal() -> Result<(), Failure> {
     }
 }
 
+/// Looks between two reminders of a problem that lasts: alerts look for them.
+const REMIND: u32 = 60;
+
 /// Keeps what OCSP answers from level with the index.
 async fn look(app: Arc<App>) {
     let every = app.responder.issuers().iter().map(|served| served.ca.index.look_every()).min();
     let mut every = interval(every.unwrap_or(LOOK));
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0u32;
     loop {
         every.tick().await;
+        looks = looks.wrapping_add(1);
         for served in app.responder.issuers() {
-            refresh(served).await;
+            refresh(served, looks.is_multiple_of(REMIND)).await;
         }
     }
 }
 
-/// Refreshes, and logs a problem when it begins and when it ends, not every time.
-async fn refresh(served: &Served) {
+/// Refreshes, and logs a problem when it begins, when it ends, and when it is time to remind of it.
+async fn refresh(served: &Served, remind: bool) {
     let before = served.known();
     served.refresh(now()).await;
     let issuer = &served.ca.name;
     match (before.problem(), served.known().problem()) {
-        (before, Some(problem)) if before != Some(problem) => {
+        (before, Some(problem)) if remind || before != Some(problem) => {
             tracing::error!(issuer, problem, "OCSP cannot be kept up to date");
         }
         (Some(_), None) => tracing::info!(issuer, "OCSP is up to date again"),
@@ -129,7 +134,7 @@ async fn tick_by_ourselves(app: Arc<App>) {
         every.tick().await;
         tick(&app).await;
         for served in app.responder.issuers() {
-            refresh(served).await;
+            refresh(served, false).await;
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     driver::{DriverError, Trouble},
     index::Index,
     local::{directory::Directory, sqlite::Sqlite},
-    shelf::{Shelf, Store},
+    shelf::{Label, Shelf, Store},
     signer::Signer,
 };
 
@@ -131,9 +131,17 @@ impl Ca {
     /// Who commits, where the index knows: the identity towards Azure.
     pub async fn actor(&self) -> Result<Option<String>, DriverError> {
         match (&self.index, &self.azure) {
-            (Index::Azure(_), Some(azure)) => azure.actor().await.map(Some),
+            (Index::Azure(table), Some(azure)) if table.is_by_identity() => azure.actor().await.map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Whether a CRL that was made from this point of a journal was made from ours. An index that was lost, emptied or
+    /// put back from a backup does not know it.
+    pub async fn remembers(&self, label: &Label) -> Result<bool, DriverError> {
+        let Some(before) = label.seq.checked_sub(1) else { return Ok(true) };
+        let found = self.index.journal(&self.name, before, 1).await?;
+        Ok(found.first().is_some_and(|linked| linked.hash.to_string() == label.hash))
     }
 
     /// Reads the index, or what is new in it since `known`, until it is level with the head.
@@ -153,6 +161,10 @@ impl Ca {
                     _ => empty.level(&head).map_err(distrust),
                 };
             };
+            if head.seq < fold.seq() {
+                // What was read before this head was read is newer than it: the index went back.
+                return Err(distrust(ReplicaError::Behind { head: head.seq, journal: fold.seq() }));
+            }
             while fold.seq() < head.seq {
                 let sets = self.index.journal(&self.name, fold.seq(), PAGE).await?;
                 if sets.is_empty() {

@@ -15,7 +15,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    http::{Access, App},
+    http::App,
     tick::{Ticked, tick},
 };
 
@@ -42,7 +42,7 @@ pub fn port(get: impl Fn(&str) -> Option<String>) -> Option<u16> {
 
 /// `POST /publish`: one tick.
 pub async fn publish(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
-    if app.api != Access::Host || !is_from_host(&headers) {
+    if !app.is_hosted || !is_from_host(&headers) {
         return answer(StatusCode::FORBIDDEN, &["only the Functions host may call this".to_owned()]);
     }
     let envelope = to_bytes(body, MAX_ENVELOPE).await.ok();
@@ -60,10 +60,14 @@ pub async fn publish(State(app): State<Arc<App>>, headers: HeaderMap, body: Body
     answer(status, &[done, failed].concat())
 }
 
+/// What a host forwards has its own headers beside the client's, so each that counts must stand alone.
 fn is_from_host(headers: &HeaderMap) -> bool {
-    let agent = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    headers.contains_key("x-azure-functions-invocationid")
-        && agent.contains("Azure-Functions-Host")
+    let only = |name| {
+        let mut values = headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+    };
+    only("user-agent").is_some_and(|agent| agent.starts_with("Azure-Functions-Host/"))
+        && only("x-azure-functions-invocationid").is_some()
         && !FROM_OUTSIDE.iter().any(|name| headers.contains_key(*name))
 }
 

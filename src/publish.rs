@@ -9,6 +9,8 @@
 mod renew;
 mod world;
 
+use std::time::Duration;
+
 use renew::renew;
 use world::World;
 
@@ -49,6 +51,8 @@ pub struct Outcome {
     pub reason: Reason,
     /// What was found damaged and is healed, for the operator.
     pub healed: Vec<String>,
+    /// What failed after the CRL was out, or beside it.
+    pub trouble: Option<String>,
 }
 
 /// Why a CRL was published, or not.
@@ -60,6 +64,8 @@ pub enum Reason {
     Healed,
     /// Somebody was revoked, held or released.
     Changed,
+    /// The index was put back from a backup, and nothing is lost by it.
+    Readopted,
     /// The configuration is another one.
     Configuration,
     /// It is older than `refresh`.
@@ -79,6 +85,7 @@ impl Reason {
             Self::First => "first CRL",
             Self::Healed => "shelf was damaged",
             Self::Changed => "index changed",
+            Self::Readopted => "index was put back",
             Self::Configuration => "configuration changed",
             Self::Refresh => "refresh due",
             Self::Forced => "forced",
@@ -100,17 +107,19 @@ pub enum PublishError {
     Archive(#[source] DriverError),
     #[error("read the index: {0}")]
     Index(#[from] LevelError),
-    #[error(
-        "read the index: it ends at change set {index}, but CRL number {number} was made from {crl}: \
-         an older index was put in its place; restore the newest one"
-    )]
-    IndexWentBack { index: u64, number: CrlNumber, crl: u64 },
     #[error("plan the CRL: {0}")]
     Plan(&'static str),
     #[error("reserve a CRL number: {0}")]
     Number(#[source] DriverError),
     #[error("lint the draft: {0}")]
     Lint(#[source] Findings),
+    #[error("compare with the previous CRL: {0}")]
+    Compare(#[source] Findings),
+    #[error(
+        "compare with the previous CRL, which was made from another journal (an older index took its place): {0}; \
+         put the newest index back, or import the archive's newest CRL"
+    )]
+    Forked(#[source] Findings),
     #[error("sign: {0}")]
     Sign(#[source] DriverError),
     #[error("check the signed CRL: {0}")]
@@ -137,11 +146,16 @@ pub async fn publish(
     }
     let outcome = publish_crl(ca, known, options, now).await;
     // A CRL that is refused must not take OCSP down too, so the credential is renewed all the same; but not into an
-    // index that lost its end, where it would only fork the journal.
-    let is_forked = matches!(outcome, Err(PublishError::IndexWentBack { .. }));
+    // index that lost its end, where it would only fork the journal further.
+    let is_forked = matches!(outcome, Err(PublishError::Forked(_)));
     let renewed = if options.dry_run || is_forked { Ok(()) } else { renew(ca, now).await };
-    let outcome = outcome?;
-    renewed.map(|()| outcome)
+    match (outcome, renewed) {
+        (Ok(outcome), Err(error)) if outcome.published => {
+            let trouble = outcome.trouble.into_iter().chain([error.to_string()]).collect::<Vec<_>>().join("; ");
+            Ok(Outcome { trouble: Some(trouble), ..outcome })
+        }
+        (outcome, renewed) => outcome.and_then(|outcome| renewed.map(|()| outcome)),
+    }
 }
 
 async fn publish_crl(
@@ -153,10 +167,10 @@ async fn publish_crl(
     let world = World::read(ca).await?;
     let previous = world.previous();
     let replica = ca.level(known).await?;
-    is_not_behind(&replica, previous.as_ref())?;
     let crl = plan(ca, &replica, previous.as_ref(), &world, now)?;
     let reason = due(&crl, ca, &replica, previous.as_ref(), &world, options, now);
-    let outcome = |published, number, reason| Outcome { published, number, reason, healed: world.healed.clone() };
+    let healed = world.healed.clone();
+    let outcome = |published, number, reason| Outcome { published, number, reason, healed, trouble: None };
     if reason == Reason::NotDue {
         if !options.dry_run {
             finish(ca, &world, previous.as_ref(), now).await?;
@@ -164,15 +178,18 @@ async fn publish_crl(
         return Ok(outcome(false, previous.and_then(|previous| previous.crl().number()), reason));
     }
 
-    let number = if options.dry_run { crl.number } else { reserve(ca, previous.as_ref(), now).await? };
+    let Some(number) = reserve(ca, &crl, &world, options).await? else {
+        return Ok(outcome(false, previous.and_then(|previous| previous.crl().number()), Reason::LostRace));
+    };
     let source = CrlSource { issuer: &ca.issuer, replica: &replica, now };
-    let draft = Crl { number, ..crl }.draft(&ca.issuer, &replica);
-    let linted = draft.lint(&source).map_err(PublishError::Lint)?;
+    let linted = crl.draft(&ca.issuer, &replica).lint(&source).map_err(PublishError::Lint)?;
+    let before = CrlBefore { previous, replica: &replica };
+    let refused = if world.is_forked { PublishError::Forked } else { PublishError::Compare };
+    linted.compare(&before).map_err(refused)?;
     if options.dry_run {
         return Ok(outcome(false, Some(number), reason));
     }
     let signed = ca.signer().map_err(PublishError::Sign)?.sign(linted).await.map_err(PublishError::Sign)?;
-    let before = CrlBefore { previous, replica: &replica };
     let checked = signed.check(ca.issuer.key(), &before).map_err(PublishError::Check)?;
 
     let label = label(&checked, &replica);
@@ -184,18 +201,12 @@ async fn publish_crl(
         }
         done => done.map_err(PublishError::Replace)?,
     }
-    confirm(ca, &published(&checked, &label, &replica, now), number).await.map_err(PublishError::Confirm)?;
-    derive(ca, checked.bytes()).await.map_err(PublishError::Replace)?;
-    Ok(outcome(true, Some(number), reason))
-}
-
-/// An index older than the CRL is an alarm at every pass, not only when a CRL is due: it has lost revocations.
-fn is_not_behind(replica: &Replica, previous: Option<&Previous<'_>>) -> Result<(), PublishError> {
-    let index = replica.head().seq;
-    match previous.and_then(|previous| Some((previous.seq()?, previous.crl().number()?))) {
-        Some((crl, number)) if crl > index => Err(PublishError::IndexWentBack { index, number, crl }),
-        _ => Ok(()),
-    }
+    let behind = confirm(ca, &published(&checked, &label, &replica, now), number).await;
+    let behind = behind.map_err(PublishError::Confirm);
+    let derived = derive(ca, checked.bytes()).await.map_err(PublishError::Replace);
+    // The CRL is out; what failed behind it is repaired by the next pass.
+    let trouble = behind.and(derived).err().map(|error| error.to_string());
+    Ok(Outcome { trouble, ..outcome(true, Some(number), reason) })
 }
 
 /// What the next CRL is to say.
@@ -216,9 +227,11 @@ fn plan(
         expired_since: ca.crl.keep_expired.then_some(ca.issuer.certificate().not_before),
         previous: appearance,
     };
-    // An entry may not be dated after thisUpdate, and thisUpdate may not go back.
+    // An entry may not be dated after thisUpdate, and thisUpdate goes on from CRL to CRL (HTTP's Last-Modified is made
+    // of it), if only by a second and never beyond now.
     let newest = crl.entries(replica).filter_map(|status| status.revoked_at).max();
     let floor = previous.map(|previous| previous.crl().this_update);
+    let floor = floor.map(|last| last.after(Duration::from_secs(1)).min(now).max(last));
     let this = [Some(start), newest, floor].into_iter().flatten().max().unwrap_or(start);
     crl.window = window(this, ca)?;
     Ok(crl)
@@ -258,6 +271,8 @@ fn due(
     let refresh = old.this_update.after(ca.crl.backdate).after(ca.crl.refresh);
     if !world.on_shelf {
         Reason::Healed
+    } else if world.is_forked {
+        Reason::Readopted
     } else if options.force {
         Reason::Forced
     } else if previous.seq().is_none_or(|seq| seq < replica.crl_seq()) {
@@ -279,18 +294,19 @@ fn has_extensions_of(old: &CrlRef<'_>, crl: &Crl) -> bool {
         && has(EXPIRED_CERTS_ON_CRL).is_some() == crl.expired_since.is_some()
 }
 
-/// Reserves a number in the index before it is signed, so that no two CRLs ever share one.
-async fn reserve(ca: &Ca, previous: Option<&Previous<'_>>, now: Timestamp) -> Result<CrlNumber, PublishError> {
-    loop {
-        let found = ca.index.scope(&ca.name, "full").await.map_err(PublishError::Number)?;
-        let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
-        let number = next_number(previous, row.as_ref(), now)?;
-        let row = ScopeRow { number, published: row.and_then(|row| row.published) };
-        match ca.index.put_scope(&ca.name, "full", row, version).await {
-            Ok(_) => return Ok(number),
-            Err(error) if error.trouble == Trouble::Conflict => {}
-            Err(error) => return Err(PublishError::Number(error)),
-        }
+/// Reserves the CRL's number in the index before it is signed, so that no two CRLs ever share one. The row must still
+/// be the one read before the index was: otherwise another publisher, who may have read more, was first, and a
+/// higher number must not go to an older state.
+async fn reserve(ca: &Ca, crl: &Crl, world: &World<'_>, options: Options) -> Result<Option<CrlNumber>, PublishError> {
+    if options.dry_run {
+        return Ok(Some(crl.number));
+    }
+    let published = world.row.as_ref().and_then(|row| row.published.clone());
+    let row = ScopeRow { number: crl.number, published };
+    match ca.index.put_scope(&ca.name, "full", row, world.row_version.clone()).await {
+        Ok(_) => Ok(Some(crl.number)),
+        Err(error) if error.trouble == Trouble::Conflict => Ok(None),
+        Err(error) => Err(PublishError::Number(error)),
     }
 }
 

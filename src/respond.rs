@@ -15,7 +15,7 @@ use crate::{
     core::{
         ocsp::{self, CertId, CertStatus, Refusal, Request, Response},
         replica::Replica,
-        revocation::State,
+        revocation::{State, Status},
         serial::{Serial, hex},
         time::{Timestamp, Window},
     },
@@ -35,7 +35,7 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub struct Signed {
     /// The DER `OCSPResponse`.
-    pub der: Vec<u8>,
+    pub der: axum::body::Bytes,
     /// thisUpdate and nextUpdate.
     pub window: Window,
     /// When it is replaced by a newer one.
@@ -107,11 +107,13 @@ impl Served {
     /// Reads on in the index, and looks whether there is another credential.
     pub async fn refresh(&self, now: Timestamp) {
         let known = self.known();
-        let replica = self.ca.level(known.replica.as_ref().map(|(replica, _)| replica)).await;
+        let replica = self.level(&known).await;
         let mut next = Known::clone(&known);
-        next.index_problem = replica.as_ref().err().map(ToString::to_string);
+        next.index_problem = replica.as_ref().err().cloned();
         if let Ok(replica) = replica {
             next.replica = Some((replica, now));
+            // A vault that is slow must not make the index look stale.
+            self.know(next.clone());
         }
         if self.looks_for_credential(&known, now) {
             let credential = self.ca.credentials.open(&self.ca.issuer).await;
@@ -121,7 +123,29 @@ impl Served {
                 next.credential = Some(Arc::new(credential));
             }
         }
+        self.know(next);
+    }
+
+    fn know(&self, next: Known) {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+    }
+
+    /// Reads on in the index. A process that begins has seen nothing of it yet, so it makes sure that the index is the
+    /// one that the CRL on the shelf was made from: one that was emptied or put back would say `good` of the revoked.
+    async fn level(&self, known: &Known) -> Result<Replica, String> {
+        let before = known.replica.as_ref().map(|(replica, _)| replica);
+        let replica = self.ca.level(before).await.map_err(|error| error.to_string())?;
+        if before.is_none() {
+            let label = self.ca.shelf.current().await.ok().flatten().and_then(|stored| stored.label);
+            let remembered = match &label {
+                Some(label) => self.ca.remembers(label).await.map_err(|error| error.to_string())?,
+                None => true,
+            };
+            if !remembered {
+                return Err("it is not the index that the CRL on the shelf was made from; was it put back?".to_owned());
+            }
+        }
+        Ok(replica)
     }
 
     /// A vault is not asked every few seconds, unless there is no good credential.
@@ -185,7 +209,11 @@ impl Responder {
         if now.since(*level_at) > served.ca.ocsp.max_staleness {
             return Err(later("the index was out of reach for longer than max_staleness"));
         }
-        let credential = known.credential.as_ref().filter(|credential| credential.is_valid(now));
+        let is_revoked = |serial| replica.get(&serial).is_some_and(Status::is_listed);
+        let credential = known
+            .credential
+            .as_ref()
+            .filter(|credential| credential.is_valid(now) && !is_revoked(credential.certificate.serial));
         let credential = credential.ok_or_else(|| later("there is no valid credential"))?;
         let statuses: Vec<_> = request.cert_ids.iter().map(|id| status(served, replica, id)).collect();
 
@@ -248,7 +276,7 @@ fn sign(
     let der = signed.check(&key, &()).map_err(|error| fault(&error))?.into_bytes();
     let etag = request.nonce.is_none().then(|| hex(&Sha256::digest(&der)));
     let replace_at = window.this().after(window.length() / 2);
-    Ok(Signed { der, window, replace_at, etag, statuses, credential: credential.certificate.serial })
+    Ok(Signed { der: der.into(), window, replace_at, etag, statuses, credential: credential.certificate.serial })
 }
 
 /// From `backdate` before now; ends within the validity of the credential and of the CA (Mozilla policy §6).

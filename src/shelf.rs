@@ -75,6 +75,14 @@ pub struct Label {
 }
 
 impl Store {
+    /// How long what was read may be served without reading again: a file is read at every request, a service is not.
+    pub fn keep_for(&self) -> Duration {
+        match self {
+            Self::Local(_) => Duration::ZERO,
+            Self::Azure(_) => Duration::from_secs(5),
+        }
+    }
+
     /// Reads.
     pub async fn get(&self, name: &str) -> Result<Option<Stored>, DriverError> {
         match self {

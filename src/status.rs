@@ -130,8 +130,7 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
 
 /// The change set that the CRL was made from must be in the journal: an index put back from a backup lost revocations.
 async fn lost_history(ca: &Ca, label: &Label) -> Option<String> {
-    let found = ca.index.journal(&ca.name, label.seq.checked_sub(1)?, 1).await.ok()?;
-    let is_there = found.first().is_some_and(|linked| linked.hash.to_string() == label.hash);
+    let is_there = ca.remembers(label).await.ok()?;
     (!is_there).then(|| {
         let seq = label.seq;
         format!("the CRL was made from change set {seq}, which the index does not have: an older index took its place")

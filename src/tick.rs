@@ -10,8 +10,10 @@ use crate::{
     status::{self, Problem},
 };
 
-/// How long a pass over one issuer may take; well below the timeout of the Functions host.
-const DEADLINE: Duration = Duration::from_secs(240);
+/// How long the passes of one tick may take together; below the `functionTimeout` of host.json.
+const DEADLINE: Duration = Duration::from_secs(480);
+/// How long a look for alarms may take.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// What a tick came to, in sentences.
 #[derive(Debug, Default)]
@@ -25,9 +27,11 @@ pub struct Ticked {
 /// A pass over every issuer.
 pub async fn tick(app: &App) -> Ticked {
     let mut ticked = Ticked::default();
+    let start = (app.clock)();
     for served in app.responder.issuers() {
         let issuer = &served.ca.name;
-        match pass(app, served, (app.clock)()).await {
+        let now = (app.clock)();
+        match pass(app, served, now, DEADLINE.saturating_sub(now.since(start))).await {
             Ok(done) => ticked.done.push(format!("{issuer}: {done}")),
             Err(error) => {
                 tracing::error!(issuer, error, "nothing was published; the previous CRL stays");
@@ -39,13 +43,13 @@ pub async fn tick(app: &App) -> Ticked {
     ticked
 }
 
-async fn pass(app: &App, served: &Served, now: Timestamp) -> Result<String, String> {
+async fn pass(app: &App, served: &Served, now: Timestamp, limit: Duration) -> Result<String, String> {
     let known = served.known();
     let replica = known.replica.as_ref().map(|(replica, _)| replica);
     let pass = publish::publish(&served.ca, replica, Options::default(), now);
-    let result = match tokio::time::timeout(DEADLINE, pass).await {
+    let result = match tokio::time::timeout(limit, pass).await {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the pass took longer than {DEADLINE:?}")),
+        Err(_) => Err(format!("the passes took longer than {DEADLINE:?} together")),
     };
     let count = if result.is_ok() { &app.counts.passes } else { &app.counts.failed_passes };
     count.fetch_add(1, Ordering::Relaxed);
@@ -53,6 +57,9 @@ async fn pass(app: &App, served: &Served, now: Timestamp) -> Result<String, Stri
     let issuer = &served.ca.name;
     for healed in &outcome.healed {
         tracing::warn!(issuer, "{healed}");
+    }
+    if let Some(trouble) = &outcome.trouble {
+        tracing::error!(issuer, trouble, "the CRL is out, but something failed behind it; the next pass repairs");
     }
     let number = outcome.number.map_or(0, |number| number.get());
     let reason = outcome.reason.text();
@@ -67,7 +74,11 @@ async fn pass(app: &App, served: &Served, now: Timestamp) -> Result<String, Stri
 /// Says what will become an outage; the messages are what alert rules look for.
 async fn alarm(served: &Served, now: Timestamp) {
     let issuer = &served.ca.name;
-    for problem in status::status(&served.ca, now).await.found {
+    let found = match tokio::time::timeout(LOOK, status::status(&served.ca, now)).await {
+        Ok(status) => status.found,
+        Err(_) => vec![Problem::Other(format!("the stores did not answer within {LOOK:?}"))],
+    };
+    for problem in found {
         let detail = problem.to_string();
         match problem {
             Problem::Late(_) => tracing::error!(issuer, detail, "a CRL is late"),

@@ -117,7 +117,8 @@ impl Revocation {
         // No date given: that of the next CRL's thisUpdate. A CRL may not list what happens after its thisUpdate,
         // and thisUpdate is backdated for clocks that run behind. The journal has the time of the act itself.
         let at = self.revoked_at.unwrap_or_else(|| now.before(ca.crl.backdate));
-        let action = Action::Revoke { at, reason, invalidity_date: self.invalidity_date, amend: self.amend };
+        let (is_dated, invalidity_date) = (self.revoked_at.is_some(), self.invalidity_date);
+        let action = Action::Revoke { at, is_dated, reason, invalidity_date, amend: self.amend };
         Ok(Request { serial, action, not_after: self.not_after.or(end) })
     }
 }

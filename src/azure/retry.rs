@@ -60,7 +60,7 @@ where
         let (trouble, pause, source): (_, _, Box<dyn std::error::Error + Send + Sync>) =
             match tokio::time::timeout(call.limit, attempt()).await {
                 Ok(Ok(done)) => return Ok(done),
-                Ok(Err(error)) => (trouble(&error), retry_after(&error), said(&error, call.role).into()),
+                Ok(Err(error)) => (trouble(&error), retry_after(cause(&error)), said(&error, call.role).into()),
                 Err(_) => (Trouble::Transient, None, format!("no answer within {:?}", call.limit).into()),
             };
         let is_passing = matches!(trouble, Trouble::Throttled | Trouble::Transient);
@@ -92,8 +92,24 @@ pub(super) fn trouble(error: &Error) -> Trouble {
         (_, Some(StatusCode::RequestTimeout)) => Trouble::Transient,
         (_, Some(status)) if status.is_server_error() => Trouble::Transient,
         (ErrorKind::Connection | ErrorKind::Io, _) => Trouble::Transient,
-        (ErrorKind::Credential, _) => Trouble::Denied,
+        // Whoever gives out tokens may be busy or out of reach, too.
+        (ErrorKind::Credential, _) => match cause(error) {
+            inner if matches!(inner.kind(), ErrorKind::Credential) => Trouble::Denied,
+            inner => match trouble(inner) {
+                passing @ (Trouble::Throttled | Trouble::Transient) => passing,
+                _ => Trouble::Denied,
+            },
+        },
         _ => Trouble::Other,
+    }
+}
+
+/// What stands behind the failure to get a token; any other error itself.
+fn cause(error: &Error) -> &Error {
+    let inner = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    match (error.kind(), inner) {
+        (ErrorKind::Credential, Some(inner)) => cause(inner),
+        _ => error,
     }
 }
 
@@ -119,13 +135,22 @@ fn now() -> SystemTime {
 /// What the service said, in a line; and which role is missing where it denied the call.
 fn said(error: &Error, role: &str) -> String {
     let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
-        let mut text = error.to_string();
+        // The SDK's messages have several lines, the last one a link, and repeat their causes.
+        let line = |error: &dyn std::error::Error| {
+            let text = error.to_string();
+            let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("To troubleshoot"));
+            lines.collect::<Vec<_>>().join(" ")
+        };
+        let mut text = line(error);
         let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
-            text = format!("{text}: {inner}");
+            let line = line(inner);
+            if !text.contains(&line) {
+                text = format!("{text}: {line}");
+            }
             source = inner.source();
         }
-        return text;
+        return without_queries(&text);
     };
     let body = raw_response.as_ref().map(|response| response.body().to_vec()).unwrap_or_default();
     let message = message(&body).unwrap_or_default();
@@ -135,6 +160,18 @@ fn said(error: &Error, role: &str) -> String {
         text.push_str(&format!("; the identity needs the role {role}"));
     }
     text
+}
+
+/// Without what stands behind the `?` of URLs: it may be a signature that is as good as a password.
+fn without_queries(text: &str) -> String {
+    let mut words = text.split_inclusive([' ', ')', '"']).map(|word| match word.split_once('?') {
+        Some((before, behind)) if before.contains("://") => {
+            let end = behind.chars().last().filter(|end| [' ', ')', '"'].contains(end));
+            format!("{before}{}", end.map_or(String::new(), String::from))
+        }
+        _ => word.to_owned(),
+    });
+    words.by_ref().collect()
 }
 
 /// The message in a JSON or XML error body, on one line.
@@ -153,7 +190,14 @@ fn message(body: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::message;
+    use super::{message, without_queries};
+
+    #[test]
+    fn signatures_in_urls_are_not_told() {
+        let text = "error sending request for url (https://a.blob.core.windows.net/crl?sv=1&sig=secret): refused";
+        let told = without_queries(text);
+        assert_eq!(told, "error sending request for url (https://a.blob.core.windows.net/crl): refused");
+    }
 
     #[test]
     fn messages_are_found_in_every_services_error_bodies() {

@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use azure_core::{
-    hmac::hmac_sha256,
-    http::{
-        Context, Request, Url,
-        policies::{Policy, PolicyResult},
-    },
+use aws_lc_rs::hmac;
+use azure_core::http::{
+    Context, Request, Url,
+    policies::{Policy, PolicyResult},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::identity::Environment;
 
@@ -18,8 +17,7 @@ use super::identity::Environment;
 #[derive(Clone)]
 pub(super) struct SharedKey {
     account: String,
-    /// Base64, as Azure shows it.
-    key: String,
+    key: hmac::Key,
 }
 
 impl std::fmt::Debug for SharedKey {
@@ -33,20 +31,24 @@ impl SharedKey {
     /// command line knows them.
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>, &'static str> {
         let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+        let new = |account: &str, key: &str| {
+            let key = STANDARD.decode(key).map_err(|_| "the storage account's key is not base64")?;
+            Ok(Some(Self { account: account.to_owned(), key: hmac::Key::new(hmac::HMAC_SHA256, &key) }))
+        };
         if let Some(text) = get("AZURE_STORAGE_CONNECTION_STRING") {
             let part = |name: &str| {
                 let mut parts = text.split(';').filter_map(|part| part.split_once('='));
                 parts.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
             };
             return match (part("AccountName"), part("AccountKey")) {
-                (Some(account), Some(key)) => Ok(Some(Self { account, key })),
+                (Some(account), Some(key)) => new(&account, &key),
                 _ => Err("AZURE_STORAGE_CONNECTION_STRING lacks AccountName or AccountKey"),
             };
         }
-        Ok(match (get("AZURE_STORAGE_ACCOUNT"), get("AZURE_STORAGE_KEY")) {
-            (Some(account), Some(key)) => Some(Self { account: account.clone(), key: key.clone() }),
-            _ => None,
-        })
+        match (get("AZURE_STORAGE_ACCOUNT"), get("AZURE_STORAGE_KEY")) {
+            (Some(account), Some(key)) => new(account, key),
+            _ => Ok(None),
+        }
     }
 
     /// Whether the URL is one of the account: in its host name, or first in its path as with Azurite.
@@ -72,7 +74,7 @@ impl SharedKey {
         resource
     }
 
-    fn sign(&self, request: &Request) -> azure_core::Result<String> {
+    fn sign(&self, request: &Request) -> String {
         let header = |name: &'static str| request.headers().get_optional_str(&name.into()).unwrap_or_default();
         let is_table = !header("dataserviceversion").is_empty();
         let resource = self.resource(request.url(), is_table);
@@ -93,7 +95,7 @@ impl SharedKey {
             format!("{}\n{standard}\n{length}\n{after}\n{last}\n{}{resource}", request.method(), own.concat())
         };
         let scheme = if is_table { "SharedKeyLite" } else { "SharedKey" };
-        Ok(format!("{scheme} {}:{}", self.account, hmac_sha256(&text, &self.key.clone().into())?))
+        format!("{scheme} {}:{}", self.account, STANDARD.encode(hmac::sign(&self.key, text.as_bytes())))
     }
 }
 
@@ -103,7 +105,7 @@ impl Policy for SharedKey {
         request.insert_header("x-ms-date", httpdate::fmt_http_date(now()));
         let length = request.body().len().unwrap_or_default();
         request.insert_header("content-length", length.to_string());
-        let signature = self.sign(request)?;
+        let signature = self.sign(request);
         request.insert_header("authorization", signature);
         match next.split_first() {
             Some((first, rest)) => first.send(context, request, rest).await,

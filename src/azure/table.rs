@@ -46,6 +46,7 @@ const WRITE: &str = "Storage Table Data Contributor on the storage account";
 pub struct Table {
     pipeline: Arc<Pipeline>,
     account: Url,
+    by_identity: bool,
 }
 
 impl std::fmt::Debug for Table {
@@ -64,12 +65,18 @@ impl Table {
     /// The table in the account at this URL, such as `https://ACCOUNT.table.core.windows.net`.
     pub fn new(azure: &Azure, account: &Url) -> Self {
         let (identity, options) = azure.storage_access(account);
+        let by_identity = identity.is_some();
         let bearer = identity.map(|identity| -> Arc<dyn Policy> {
             Arc::new(BearerTokenAuthorizationPolicy::new(identity, ["https://storage.azure.com/.default"]))
         });
         let (name, version) = (option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
         let pipeline = Pipeline::new(name, version, options, vec![], bearer.into_iter().collect(), None);
-        Self { pipeline: pipeline.into(), account: account.clone() }
+        Self { pipeline: pipeline.into(), account: account.clone(), by_identity }
+    }
+
+    /// Whether calls are authorised by who we are, rather than by a key or a signature.
+    pub fn is_by_identity(&self) -> bool {
+        self.by_identity
     }
 
     fn name(&self) -> String {

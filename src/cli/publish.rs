@@ -9,7 +9,7 @@ use super::{Context, Failure, now, print, print_json};
 use crate::{
     ca::Ca,
     core::serial::CrlNumber,
-    publish::{self, Options},
+    publish::{self, Options, Reason},
 };
 
 /// `rescind publish`.
@@ -33,6 +33,8 @@ struct Line {
     published: bool,
     crl_number: Option<u64>,
     reason: String,
+    #[serde(skip)]
+    is_due: bool,
     healed: Vec<String>,
     error: Option<String>,
 }
@@ -50,7 +52,7 @@ impl Publish {
         if context.json {
             print_json(&serde_json::json!({ "issuers": lines }))?;
         } else {
-            for line in lines.iter().filter(|line| line.error.is_none()) {
+            for line in lines.iter().filter(|line| line.published || line.error.is_none()) {
                 self.tell(line)?;
             }
         }
@@ -76,14 +78,15 @@ impl Publish {
                     published: outcome.published,
                     crl_number: outcome.number.map(CrlNumber::get),
                     reason: outcome.reason.text().to_owned(),
+                    is_due: outcome.reason != Reason::NotDue,
                     healed: outcome.healed,
-                    error: None,
+                    error: outcome.trouble,
                 }
             }
             Err(error) => {
                 let reason = "failed".to_owned();
                 let error = Some(error.to_string());
-                Line { name, published: false, crl_number: None, reason, healed: vec![], error }
+                Line { name, published: false, crl_number: None, reason, is_due: true, healed: vec![], error }
             }
         }
     }
@@ -93,7 +96,7 @@ impl Publish {
         let number = line.crl_number.map_or("none".to_owned(), |number| number.to_string());
         if line.published {
             print(format_args!("{name}: published CRL number {number} ({reason})"))
-        } else if self.dry_run {
+        } else if self.dry_run && line.is_due {
             print(format_args!("{name}: would publish CRL number {number} ({reason})"))
         } else {
             print(format_args!("{name}: nothing published ({reason}); the CRL number is {number}"))

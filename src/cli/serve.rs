@@ -3,22 +3,23 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use futures::future::join_all;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{Context, Failure, now, open};
 use crate::{
     config::Config,
     functions,
-    http::{self, Access, App, Counts},
+    http::{self, Access, App, Counts, Lately},
     respond::{Responder, Served},
     tick::tick,
 };
@@ -27,6 +28,9 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(2);
 /// How often to look whether a CRL is due.
 const TICK: Duration = Duration::from_secs(60);
+/// How often, and how long apart, to try to open issuers in Azure.
+const OPENINGS: u32 = 20;
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long open requests may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -47,35 +51,32 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure::Failed(format!("couldn't listen on {address} (http.listen): {error}")))
 }
 
-/// Serves until a signal to stop.
+/// Serves until a signal to stop. `GET /` is answered at once; everything else as soon as the issuers are open, which
+/// takes calls where they are in a vault.
 pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), Failure> {
-    let is_hosted = functions::port(|name| std::env::var(name).ok()).is_some();
-    let token = std::env::var("RESCIND_API_TOKEN").ok().filter(|token| !token.is_empty());
-    let app = Arc::new(App {
-        responder: Responder::new(open(config).await?),
-        aliases: config.aliases.clone(),
-        api: if is_hosted { Access::Host } else { token.map_or(Access::Closed, Access::Token) },
-        counts: Counts::default(),
-        clock: now,
-    });
     let address = listener.local_addr().map_err(Failure::failed)?;
-    tracing::info!(%address, issuers = app.responder.issuers().len(), "serving");
-    let (stop, stopped) = watch::channel(());
-    let looking = tokio::spawn(look(Arc::clone(&app)));
-    let ticking = (!is_hosted).then(|| tokio::spawn(tick_by_ourselves(Arc::clone(&app))));
-
-    let router = http::router(Arc::clone(&app));
-    let mut until_signal = stopped.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let (stop, mut stopped) = watch::channel(());
+    let (ready, awaited) = watch::channel(None);
+    let serving = axum::serve(listener, http::when_ready(awaited)).with_graceful_shutdown(async move {
         // An error means that the sender is gone, which is a reason to stop too.
-        let _ = until_signal.changed().await;
+        let _ = stopped.changed().await;
     });
     let serving = tokio::spawn(async move { serving.await });
-    wait_for_signal().await?;
+    let running = async {
+        let app = Arc::new(app(config).await?);
+        tracing::info!(%address, issuers = app.responder.issuers().len(), "serving");
+        let looking = look(Arc::clone(&app));
+        let ticking = tick_by_ourselves(Arc::clone(&app));
+        ready.send_replace(Some(http::router(Arc::clone(&app))));
+        // The host ticks by itself.
+        if app.is_hosted { looking.await } else { tokio::join!(looking, ticking).0 }
+    };
+    tokio::select! {
+        result = wait_for_signal() => result?,
+        failed = running => return failed,
+    }
     tracing::info!("stopping");
     let _ = stop.send(());
-    looking.abort();
-    ticking.inspect(|ticking| ticking.abort());
     match timeout(GRACE, serving).await {
         Ok(Ok(result)) => result.map_err(Failure::failed),
         Ok(Err(error)) => Err(Failure::failed(error)),
@@ -84,6 +85,44 @@ pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), 
             Ok(())
         }
     }
+}
+
+/// Opens the issuers; what a service refuses for the moment is tried again.
+async fn app(config: &Config) -> Result<App, Failure> {
+    let mut tried = 0;
+    let cas = loop {
+        tried += 1;
+        match open(config).await {
+            Ok(cas) => break cas,
+            Err(Failure::Failed(error)) if config.needs_azure() && tried < OPENINGS => {
+                tracing::error!(error, "the issuers cannot be opened yet");
+                sleep(AGAIN).await;
+            }
+            Err(failure) => return Err(failure),
+        }
+    };
+    let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let is_hosted = functions::port(get).is_some();
+    // The host lets nobody call a function that is disabled; so does this, should it forward a path that it should not.
+    let is_disabled = ["AzureWebJobs.api.Disabled", "AzureWebJobs_api_Disabled"].map(get).into_iter().flatten();
+    let is_disabled = is_disabled.into_iter().any(|value| value.eq_ignore_ascii_case("true") || value == "1");
+    let api = match get("RESCIND_API_TOKEN") {
+        _ if is_hosted && is_disabled => Access::Closed,
+        Some(token) => Access::Token(token),
+        None if is_hosted => Access::Host,
+        None => Access::Closed,
+    };
+    let (responder, aliases) = (Responder::new(cas), config.aliases.clone());
+    Ok(App {
+        responder,
+        aliases,
+        api,
+        is_hosted,
+        lately: Lately::default(),
+        last_status: Mutex::default(),
+        counts: Counts::default(),
+        clock: now,
+    })
 }
 
 async fn wait_for_signal() -> Result<(), Failure> {
@@ -98,7 +137,7 @@ async fn wait_for_signal() -> Result<(), Failure> {
 const REMIND: u32 = 60;
 
 /// Keeps what OCSP answers from level with the index.
-async fn look(app: Arc<App>) {
+async fn look(app: Arc<App>) -> Result<(), Failure> {
     let every = app.responder.issuers().iter().map(|served| served.ca.index.look_every()).min();
     let mut every = interval(every.unwrap_or(LOOK));
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,9 +145,8 @@ async fn look(app: Arc<App>) {
     loop {
         every.tick().await;
         looks = looks.wrapping_add(1);
-        for served in app.responder.issuers() {
-            refresh(served, looks.is_multiple_of(REMIND)).await;
-        }
+        let remind = looks.is_multiple_of(REMIND);
+        join_all(app.responder.issuers().iter().map(|served| refresh(served, remind))).await;
     }
 }
 

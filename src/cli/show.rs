@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Context, Failure, now, print, print_json};
 use crate::{
-    config::settings::Source,
+    config::settings::{Source, shown},
     core::{changeset::Linked, revocation::Event, serial::Serial},
     status::{self, IssuerStatus},
     wording::{self, Shown},
@@ -218,12 +218,13 @@ pub(super) fn config(context: &Context) -> Result<(), Failure> {
     let (values, _) = context.values()?;
     let mut all = serde_json::Map::new();
     for (path, texts, source) in values.all() {
+        let text = shown(&texts.join(", "));
         if context.json {
-            let value = serde_json::json!({ "value": texts.join(", "), "source": source.to_string() });
+            let value = serde_json::json!({ "value": text, "source": source.to_string() });
             all.insert(path.to_owned(), value);
         } else {
             let source = if *source == Source::Default { "default".to_owned() } else { source.to_string() };
-            print(format_args!("{path} = {:?}  # {source}", texts.join(", ")))?;
+            print(format_args!("{path} = {text:?}  # {source}"))?;
         }
     }
     if context.json { print_json(&all) } else { Ok(()) }

@@ -214,7 +214,7 @@ impl Read<'_> {
         let (text, origin) = self.values.text(key);
         ConfigError::Value {
             key: key.to_owned(),
-            value: format!("{text:?}"),
+            value: format!("{:?}", settings::shown(text)),
             origin: origin.clone(),
             what: what.into(),
         }

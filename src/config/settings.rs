@@ -21,16 +21,32 @@ const fn setting(key: &'static str, default: &'static str, about: &'static str) 
 
 /// Every key. The README's table is made from it, and a test holds the two together.
 pub const SETTINGS: &[Setting] = &[
-    setting("storage.index", "file:data/index.sqlite", "what is revoked: a SQLite file"),
-    setting("storage.shelf", "file:data/shelf", "where relying parties fetch CRLs: a directory"),
-    setting("storage.archive", "file:data/archive", "every CRL ever published: a directory"),
-    setting("storage.state", "file:data/state", "what can be rebuilt: a directory"),
+    setting(
+        "storage.index",
+        "file:data/index.sqlite",
+        "what is revoked: a SQLite file, or `https://ACCOUNT.table.core.windows.net`",
+    ),
+    setting(
+        "storage.shelf",
+        "file:data/shelf",
+        "where relying parties fetch CRLs: a directory, or `https://ACCOUNT.blob.core.windows.net/crl`",
+    ),
+    setting("storage.archive", "file:data/archive", "every CRL ever published, likewise"),
+    setting("storage.state", "file:data/state", "what can be rebuilt, likewise"),
     setting("http.listen", "127.0.0.1:8080", "address and port to serve on"),
     setting("http.public_url", "", "what relying parties call the server; `http://` and `listen` if left out"),
     setting("issuer.name", "", "name in the index, on the shelf and in URLs"),
-    setting("issuer.certificate", "", "the CA certificate, PEM or DER"),
-    setting("issuer.key", "", "the CA's private key, PEM; only publishing needs it"),
-    setting("issuer.credential", "file:data/{name}-ocsp.pem", "the OCSP responder's key and certificate"),
+    setting(
+        "issuer.certificate",
+        "",
+        "the CA certificate, PEM or DER; or `https://VAULT.vault.azure.net/certificates/NAME`",
+    ),
+    setting("issuer.key", "", "the CA's private key, PEM, or `…/keys/NAME`; left out: the vault certificate's own"),
+    setting(
+        "issuer.credential",
+        "file:data/{name}-ocsp.pem",
+        "the OCSP responder's key and certificate: a file, or `…/secrets/NAME`",
+    ),
     setting("issuer.signature", "auto", "`RS256` … `PS512`, `ES256` …; `auto`: what is usual for the key"),
     setting("issuer.crl.validity", "7d", "nextUpdate - thisUpdate"),
     setting("issuer.crl.refresh", "1d", "republish at this age even if nothing changed"),
@@ -139,7 +155,9 @@ impl Values {
         }
         values.count_lists();
         let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
-        variables.sort();
+        // What is for all issuers first, so that what is for one wins.
+        let is_for_one = |name: &str| name[PREFIX.len()..].split("__").any(|part| part.parse::<usize>().is_ok());
+        variables.sort_by_key(|(name, _)| (is_for_one(name), name.clone()));
         for (name, text) in &variables {
             values.variable(name, text)?;
         }
@@ -183,6 +201,10 @@ impl Values {
         let origin = Source::Environment(name.to_owned());
         let path = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
         self.check_known(&path, &origin)?;
+        if path.starts_with("alias.") && !path[6..].starts_with(|c: char| c.is_ascii_digit()) {
+            let what = "needs a number: RESCIND__ALIAS__0__…";
+            return Err(SettingsError::Shape { origin, key: path, what });
+        }
         let value = (vec![text.to_owned()], origin);
         match path.strip_prefix("issuer.") {
             Some(rest) if !rest.starts_with(|c: char| c.is_ascii_digit()) => {
@@ -273,6 +295,14 @@ impl Values {
     }
 }
 
+/// A value as it may be shown: without the signature in a storage URL, which is as good as a password.
+pub fn shown(text: &str) -> String {
+    match text.split_once("sig=") {
+        Some((before, behind)) => format!("{before}sig=…{}", behind.find('&').map_or("", |at| &behind[at..])),
+        None => text.to_owned(),
+    }
+}
+
 /// The text of a file, to find lines in.
 struct File<'a> {
     name: &'a str,
@@ -344,6 +374,19 @@ mod tests {
         let values = collect(ISSUERS, &[("RESCIND__ISSUER__OCSP__MAX_STALENESS", "1m")]).unwrap();
         assert_eq!(values.text("issuer.0.ocsp.max_staleness").0, "1m");
         assert_eq!(values.text("issuer.1.ocsp.max_staleness").0, "1m");
+    }
+
+    #[test]
+    fn a_variable_for_one_issuer_wins_over_one_for_all() {
+        let variables = [("RESCIND__ISSUER__0__CRL__REFRESH", "2h"), ("RESCIND__ISSUER__CRL__REFRESH", "3h")];
+        let values = collect(ISSUERS, &variables).unwrap();
+        assert_eq!((values.text("issuer.0.crl.refresh").0, values.text("issuer.1.crl.refresh").0), ("2h", "3h"));
+    }
+
+    #[test]
+    fn signatures_are_not_shown() {
+        assert_eq!(shown("https://a/crl?sv=1&sig=abc&se=2"), "https://a/crl?sv=1&sig=…&se=2");
+        assert_eq!(shown("https://a/crl?sig=abc"), "https://a/crl?sig=…");
     }
 
     #[test]

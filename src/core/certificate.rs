@@ -1,6 +1,6 @@
 //! An X.509 certificate, as far as revocation needs to look into it.
 
-use der::{Decode, DecodePem, Encode};
+use der::Decode;
 use x509_cert::ext::pkix;
 
 use super::{
@@ -72,7 +72,9 @@ impl Certificate {
         match bytes.windows(LABEL.len()).position(|window| window == LABEL) {
             Some(start) => {
                 let text = first_pem(&bytes[start..]);
-                Self::from_der(&x509_cert::Certificate::from_pem(text)?.to_der()?)
+                // As it is: another encoder might write other bytes, and the signature is over these.
+                let (_, der) = der::pem::decode_vec(text).map_err(der::Error::from)?;
+                Self::from_der(&der)
             }
             None => Self::from_der(bytes),
         }

@@ -146,7 +146,7 @@ fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, finding
 /// Whether the index explains that an entry is gone: it was released, or it was listed once after it expired.
 fn may_vanish(old: &Entry, previous: &Previous<'_>, replica: &Replica) -> bool {
     replica.get(&old.serial).is_some_and(|status| {
-        let released = !status.is_listed() && previous.seq.is_none_or(|published| status.seq > published);
+        let released = !status.is_listed() && previous.seq.is_some_and(|published| status.seq > published);
         let expired = status.not_after.is_some_and(|end| end < previous.crl.this_update);
         released || expired
     })

@@ -180,6 +180,8 @@ pub enum Action {
     Revoke {
         /// Since when.
         at: Timestamp,
+        /// Whether the caller said so; only then an amendment moves the date.
+        is_dated: bool,
         /// Why; none for unspecified.
         reason: Option<Reason>,
         /// RFC 5280 §5.3.2.
@@ -245,7 +247,8 @@ pub enum MergeError {
 /// permanent, and only `amend` replaces a reason. `None`: nothing changes, as when told twice.
 /// The new row's `seq` is the old one's, or 0; the commit sets it.
 pub fn merge(known: Option<&Status>, request: &Request) -> Result<Option<(Event, Status)>, MergeError> {
-    let not_after = request.not_after.or(known.and_then(|known| known.not_after));
+    // The latest end counts: an earlier one would let an entry leave the CRL too soon.
+    let not_after = request.not_after.max(known.and_then(|known| known.not_after));
     let blank = Status {
         serial: request.serial,
         state: State::Valid,
@@ -256,18 +259,20 @@ pub fn merge(known: Option<&Status>, request: &Request) -> Result<Option<(Event,
         seq: known.map_or(0, |known| known.seq),
     };
     let (event, merged) = match request.action {
-        Action::Record => (Event::Recorded, known.map_or(blank, |known| Status { not_after, ..*known })),
+        // What is revoked stays as it is: a record comes from a list of valid certificates.
+        Action::Record if known.is_some_and(Status::is_listed) => return Ok(None),
+        Action::Record => (Event::Recorded, blank),
         Action::Release => match known.map(|known| known.state) {
             Some(State::Held) => (Event::Released, blank),
             Some(State::Revoked) => return Err(MergeError::Permanent(request.serial)),
             Some(State::Valid) | None => return Err(MergeError::NotHeld(request.serial)),
         },
-        Action::Revoke { at, reason, invalidity_date, amend } => {
+        Action::Revoke { at, is_dated, reason, invalidity_date, amend } => {
             let state = if reason == Some(Reason::CertificateHold) { State::Held } else { State::Revoked };
             let new = Status { state, revoked_at: Some(at), reason, invalidity_date, ..blank };
             match known.filter(|known| known.is_listed()) {
                 None => (Event::Revoked, new),
-                Some(known) => merge_listed(known, new, amend),
+                Some(known) => merge_listed(known, new, amend, is_dated),
             }
         }
     };
@@ -275,16 +280,19 @@ pub fn merge(known: Option<&Status>, request: &Request) -> Result<Option<(Event,
 }
 
 /// Merges a revocation with an earlier one.
-fn merge_listed(known: &Status, new: Status, amend: bool) -> (Event, Status) {
+fn merge_listed(known: &Status, new: Status, amend: bool, is_dated: bool) -> (Event, Status) {
     let earliest = known.revoked_at.min(new.revoked_at);
+    let amended = if is_dated { new.revoked_at } else { known.revoked_at };
     let invalidity_date = new.invalidity_date.or(known.invalidity_date);
     match (known.state, new.state) {
         // Permanent stays: a hold does not weaken it, and does not date it back either.
         (State::Revoked, State::Held) => (Event::Amended, Status { not_after: new.not_after, ..*known }),
         // A hold made permanent keeps its date: relying parties were told not to trust it since then.
-        (State::Held, State::Revoked) if amend => (Event::Revoked, Status { invalidity_date, ..new }),
+        (State::Held, State::Revoked) if amend => {
+            (Event::Revoked, Status { revoked_at: amended, invalidity_date, ..new })
+        }
         (State::Held, State::Revoked) => (Event::Revoked, Status { revoked_at: earliest, invalidity_date, ..new }),
-        _ if amend => (Event::Amended, Status { invalidity_date, ..new }),
+        _ if amend => (Event::Amended, Status { revoked_at: amended, invalidity_date, ..new }),
         _ => {
             let invalidity_date = known.invalidity_date.or(new.invalidity_date);
             (Event::Amended, Status { revoked_at: earliest, invalidity_date, not_after: new.not_after, ..*known })
@@ -301,7 +309,7 @@ mod tests {
     }
 
     fn revoke(seconds: u64, reason: Option<Reason>, amend: bool) -> Request {
-        let action = Action::Revoke { at: at(seconds), reason, invalidity_date: None, amend };
+        let action = Action::Revoke { at: at(seconds), is_dated: true, reason, invalidity_date: None, amend };
         Request { serial: Serial::from_hex("0a").unwrap(), action, not_after: None }
     }
 
@@ -367,10 +375,24 @@ mod tests {
     }
 
     #[test]
-    fn recording_never_unrevokes_and_keeps_what_it_learns() {
-        let end = Request { not_after: Some(at(99)), ..plain(Action::Record) };
-        let status = known(&[revoke(5, COMPROMISE, false), end]).unwrap();
-        assert_eq!((status.state, status.not_after), (State::Revoked, Some(at(99))));
+    fn an_amendment_without_date_keeps_the_date() {
+        let Action::Revoke { at: later, reason, invalidity_date, .. } = revoke(9, COMPROMISE, true).action else {
+            unreachable!()
+        };
+        let action = Action::Revoke { at: later, is_dated: false, reason, invalidity_date, amend: true };
+        let status = known(&[revoke(5, None, false), plain(action)]).unwrap();
+        assert_eq!((status.reason, status.revoked_at), (COMPROMISE, Some(at(5))));
+    }
+
+    #[test]
+    fn recording_leaves_what_is_revoked_alone_and_the_latest_end_counts() {
+        let end = |seconds, request| Request { not_after: Some(at(seconds)), ..request };
+        let revoked = [end(99, revoke(5, COMPROMISE, false)), end(7, plain(Action::Record))];
+        assert_eq!(known(&revoked), known(&revoked[..1]));
+        let earlier = known(&[end(99, revoke(5, None, false)), end(7, revoke(5, None, false))]).unwrap();
+        assert_eq!(earlier.not_after, Some(at(99)));
+        let later = known(&[end(7, plain(Action::Record)), end(99, plain(Action::Record))]).unwrap();
+        assert_eq!((later.state, later.not_after), (State::Valid, Some(at(99))));
     }
 
     #[test]

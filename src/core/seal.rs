@@ -205,6 +205,11 @@ impl<D: Document> Linted<D> {
         self.algorithm
     }
 
+    /// Compares with what was there before, so that the key is not used for what would be refused afterwards.
+    pub fn compare(&self, before: &D::Before<'_>) -> Result<(), Findings> {
+        self.document.compare(self.tbs.bytes(), before).into_result()
+    }
+
     /// Takes the signer's answer. ECDSA signatures are DER here (RFC 3279 §2.2.3).
     pub fn signed(self, signature: Vec<u8>) -> Signed<D> {
         Signed { document: self.document, tbs: self.tbs, algorithm: self.algorithm, signature }

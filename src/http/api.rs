@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::{Access, App};
 use crate::{
     ca::Ca,
-    core::{revocation::Request, serial::Serial, time::Timestamp},
+    core::{changeset::MAX_CHANGES, revocation::Request, serial::Serial, time::Timestamp},
     driver::DriverError,
     revoke::{self, Author, RevokeError},
     wording::{self, Revocation, WordingError},
@@ -124,13 +124,22 @@ async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Proble
         serde_json::Value::Array(items) => items,
         one => vec![one],
     };
+    if items.len() > MAX_CHANGES {
+        // One change set, all or nothing.
+        let what = format!("a list has at most {MAX_CHANGES} certificates");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what));
+    }
     items.into_iter().map(|item| serde_json::from_value(item).map_err(malformed)).collect()
 }
 
 /// The comment of the change set: the callers' comments, each once.
 fn comment<'a>(comments: impl Iterator<Item = Option<&'a str>>) -> String {
-    let mut all: Vec<_> = comments.flatten().collect();
-    all.dedup();
+    let mut all: Vec<&str> = Vec::new();
+    for comment in comments.flatten().filter(|comment| !comment.is_empty()) {
+        if !all.contains(&comment) {
+            all.push(comment);
+        }
+    }
     all.join("; ")
 }
 

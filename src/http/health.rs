@@ -15,7 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{App, REFUSALS};
+use super::{
+    App, REFUSALS,
+    shelf::{Form, shelved},
+};
 use crate::{
     core::{crl::SignedCrl, time::Timestamp},
     respond::Served,
@@ -28,7 +31,7 @@ pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
     let mut problems = Vec::new();
     for served in app.responder.issuers() {
         let name = &served.ca.name;
-        problems.extend(problems_of(served, now).await.into_iter().map(|problem| format!("{name}: {problem}")));
+        problems.extend(problems_of(&app, served, now).await.into_iter().map(|problem| format!("{name}: {problem}")));
     }
     let (status, word) = match problems.is_empty() {
         true => (StatusCode::OK, "ok"),
@@ -38,10 +41,10 @@ pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
-async fn problems_of(served: &Served, now: Timestamp) -> Vec<String> {
+async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> {
     let mut problems = Vec::new();
-    match served.ca.shelf.current().await {
-        Ok(Some(stored)) => problems.extend(crl_lateness(&served.ca, &stored.bytes, now)),
+    match shelved(app, &served.ca, Form::Der).await {
+        Ok(Some(shelved)) => problems.extend(crl_lateness(&served.ca, &shelved.bytes, now)),
         Ok(None) => problems.push("no CRL has been published yet".to_owned()),
         Err(error) => problems.push(error.to_string()),
     }
@@ -82,7 +85,7 @@ type Gauge = (&'static str, &'static str, Option<u64>);
 async fn gauges(app: &App, now: Timestamp, text: &mut Metrics) {
     let mut all: Vec<(String, Vec<Gauge>)> = Vec::new();
     for served in app.responder.issuers() {
-        all.push((served.ca.name.clone(), gauges_of(served, now).await));
+        all.push((served.ca.name.clone(), gauges_of(app, served, now).await));
     }
     let Some((_, first)) = all.first() else { return };
     for (at, (name, help, _)) in first.iter().enumerate() {
@@ -95,9 +98,9 @@ async fn gauges(app: &App, now: Timestamp, text: &mut Metrics) {
     }
 }
 
-async fn gauges_of(served: &Served, now: Timestamp) -> Vec<Gauge> {
-    let stored = served.ca.shelf.current().await.ok().flatten();
-    let bytes = stored.map(|stored| stored.bytes).unwrap_or_default();
+async fn gauges_of(app: &App, served: &Served, now: Timestamp) -> Vec<Gauge> {
+    let shelved = shelved(app, &served.ca, Form::Der).await.ok().flatten();
+    let bytes = shelved.map(|shelved| shelved.bytes.clone()).unwrap_or_default();
     let crl = SignedCrl::read(&bytes).ok().map(|signed| signed.crl);
     let crl = crl.as_ref();
     let known = served.known();

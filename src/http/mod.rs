@@ -8,18 +8,24 @@ mod shelf;
 mod status;
 mod vault;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
     Router,
     extract::Request,
+    http::StatusCode,
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Response},
     routing::{any, get, post},
 };
+use tokio::{sync::watch, time::timeout};
+use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::{
@@ -28,7 +34,10 @@ use crate::{
     core::{ocsp::Refusal, time::Timestamp},
     functions,
     respond::{Responder, Served},
+    status::IssuerStatus,
 };
+
+pub use shelf::Lately;
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -39,6 +48,12 @@ pub struct App {
     pub aliases: Vec<Alias>,
     /// Who may use `/api`.
     pub api: Access,
+    /// Whether the Functions host started us, and may call the timer's function.
+    pub is_hosted: bool,
+    /// What of the shelf was read lately.
+    pub lately: Lately,
+    /// What `/status` said last, and when.
+    pub last_status: Mutex<Option<(Timestamp, Vec<IssuerStatus>)>>,
     /// Counted since the start.
     pub counts: Counts,
     /// The only clock of the handlers.
@@ -52,7 +67,7 @@ pub enum Access {
     Closed,
     /// Who shows this token.
     Token(String),
-    /// Whom the Functions host lets pass, by its function keys. Only it can reach us there.
+    /// Whom the Functions host lets pass, by its function keys.
     Host,
 }
 
@@ -94,10 +109,30 @@ impl App {
     }
 }
 
+/// How long a request waits for a process that is starting.
+const STARTING: Duration = Duration::from_secs(20);
+
+/// Answers `GET /` at once, and everything else as soon as there is a router for it.
+pub fn when_ready(ready: watch::Receiver<Option<Router>>) -> Router {
+    let answer = move |request: Request| {
+        let mut ready = ready.clone();
+        async move {
+            if request.uri().path() == "/" {
+                return "rescind\n".into_response();
+            }
+            let router = timeout(STARTING, ready.wait_for(Option::is_some)).await;
+            match router.ok().and_then(|router| router.ok()?.clone()) {
+                Some(router) => router.oneshot(request).await.into_response(),
+                None => sending::failure(StatusCode::SERVICE_UNAVAILABLE, "starting; try again in a moment"),
+            }
+        }
+    };
+    Router::new().fallback(answer)
+}
+
 /// Every route.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/", get(|| async { "rescind\n" }))
         .route("/ocsp", post(ocsp::post).get(ocsp::get))
         .route("/ocsp/", post(ocsp::post).get(ocsp::get))
         .route("/ocsp/{*request}", post(ocsp::post).get(ocsp::get))

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
-    body::{HttpBody, to_bytes},
+    body::{Bytes, HttpBody, to_bytes},
     extract::State,
     http::{HeaderMap, Method, StatusCode},
     response::Response,
@@ -56,7 +56,8 @@ pub(super) fn get_from(app: &App, text: &str, method: &Method, headers: &HeaderM
     let Some(text) = plain_base64(text) else {
         return refuse(app, method, headers, Refusal::MalformedRequest, "the path is not base64");
     };
-    match decode(&text).filter(|der| Request::read(der).is_ok()).or_else(|| restored(app, &text)) {
+    let direct = decode(&text).filter(|der| Request::read(der).is_ok());
+    match direct.or_else(|| decode(&as_sent(headers, &text)?)).or_else(|| restored(app, &text)) {
         Some(der) => answer(app, method, headers, &der),
         None => refuse(app, method, headers, Refusal::MalformedRequest, "the path holds no OCSP request"),
     }
@@ -86,6 +87,16 @@ fn plain_base64(path: &str) -> Option<String> {
     Some(text.trim_start_matches('/').chars().map(plain).collect())
 }
 
+/// App Service's front end decodes paths and merges slashes, and says in a header what was sent: the only way to tell
+/// apart two places where a slash may be missing. It is believed only if that is what arrived, but for slashes.
+fn as_sent(headers: &HeaderMap, arrived: &str) -> Option<String> {
+    let target = headers.get("x-waws-unencoded-url")?.to_str().ok()?;
+    let (_, text) = target.split('?').next()?.split_once("/ocsp/")?;
+    let sent = plain_base64(text)?;
+    let parts = |text: &str| text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    (parts(&sent) == parts(arrived)).then_some(sent)
+}
+
 /// Padding may be missing.
 fn decode(text: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -95,26 +106,28 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(text).ok().filter(|der| !der.is_empty())
 }
 
-/// Most slashes that a front end can have swallowed, and most places to try.
+/// Most slashes that a front end can have swallowed, most places to try, and the longest text to try them in. Clients
+/// send by GET what is short (RFC 9919 §6: up to 255 octets).
 const LOST_SLASHES: usize = 3;
-const MOST_TRIES: usize = 2000;
+const MOST_TRIES: usize = 1000;
+const LONGEST_RESTORED: usize = 1024;
 
 /// Front ends merge `//` in paths to `/`, and base64 has `//` in it. Puts slashes back beside those that are left, and
 /// takes the result only if exactly one is a request for an issuer of ours: never an answer about another certificate.
 fn restored(app: &App, text: &str) -> Option<Vec<u8>> {
+    if text.len() > LONGEST_RESTORED {
+        return None;
+    }
     let mut level = vec![text.to_owned()];
-    let mut tries = 0;
     for _ in 0..LOST_SLASHES {
         let longer = level.iter().flat_map(|text| {
-            let places = text.match_indices('/').map(|(at, _)| at);
             // One place in each run of slashes: the others give the same text.
-            let places = places.filter(|at| !text[at + 1..].starts_with('/'));
-            places.map(|at| format!("{}/{}", &text[..at], &text[at..])).collect::<Vec<_>>()
+            let places = text.match_indices('/').filter(|(at, _)| !text[at + 1..].starts_with('/'));
+            places.map(move |(at, _)| format!("{}/{}", &text[..at], &text[at..]))
         });
-        level = longer.take(MOST_TRIES.saturating_sub(tries)).collect();
+        level = longer.take(MOST_TRIES).collect();
         level.sort_unstable();
         level.dedup();
-        tries += level.len();
         let mut found = level.iter().filter_map(|text| decode(text)).filter(|der| app.responder.is_for_us(der));
         match (found.next(), found.next()) {
             (Some(der), None) => return Some(der),
@@ -158,13 +171,15 @@ fn refuse(app: &App, method: &Method, headers: &HeaderMap, refusal: Refusal, why
         Refusal::TryLater => tracing::warn!(why, "an OCSP request could not be answered yet"),
         refusal => tracing::debug!(why, status = refusal.name(), "an OCSP request was refused"),
     }
-    let bytes = refusal.der().to_vec();
+    let bytes = Bytes::copy_from_slice(&refusal.der());
     Sending { method, request: headers, content_type: CONTENT_TYPE, bytes }.never_kept()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, plain_base64};
+    use axum::http::{HeaderMap, HeaderName};
+
+    use super::{as_sent, decode, plain_base64};
 
     fn der(path: &str) -> Option<Vec<u8>> {
         decode(&plain_base64(path)?)
@@ -185,6 +200,19 @@ mod tests {
             assert_eq!(der(path).as_deref(), Some(&bytes[..]), "{path}");
         }
         assert_eq!(der("/MA+ +A=="), der("/MA%2B+%2BA=="));
+    }
+
+    #[test]
+    fn what_was_sent_is_believed_only_if_it_arrived() {
+        let header =
+            |url: &str| HeaderMap::from_iter([(HeaderName::from_static("x-waws-unencoded-url"), url.parse().unwrap())]);
+        let sent = as_sent(&header("/ocsp/MPv%2F%2fj4/A%3D?x=/ocsp/"), "MPv/j4/A=");
+        assert_eq!(sent.as_deref(), Some("MPv//j4/A="));
+        assert_eq!(as_sent(&header("/v1/pki/ocsp/MPv//j4"), "MPv/j4").as_deref(), Some("MPv//j4"));
+        for url in ["/ocsp/MPv//j5", "/ocsp/MPvj4", "/MPv//j4", "", "/ocsp/%80"] {
+            assert_eq!(as_sent(&header(url), "MPv/j4"), None, "{url}");
+        }
+        assert_eq!(as_sent(&HeaderMap::new(), "MPv/j4"), None);
     }
 
     #[test]

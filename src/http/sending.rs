@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
         header::{
@@ -36,7 +36,7 @@ pub(super) struct Sending<'a> {
     pub(super) method: &'a Method,
     pub(super) request: &'a HeaderMap,
     pub(super) content_type: &'static str,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
 }
 
 impl Sending<'_> {
@@ -141,8 +141,8 @@ fn range(request: &HeaderMap, caching: &Caching, len: usize) -> Option<Result<(u
     Some(if start <= last_octet { Ok((start, end)) } else { Err(()) })
 }
 
-fn part(bytes: &[u8], start: usize, end: usize) -> Response {
-    let body = bytes.get(start..=end).unwrap_or_default().to_vec();
+fn part(bytes: &Bytes, start: usize, end: usize) -> Response {
+    let body = bytes.slice(start..=end);
     let mut response = plain(StatusCode::PARTIAL_CONTENT, Body::from(body));
     put(response.headers_mut(), CONTENT_RANGE, format!("bytes {start}-{end}/{}", bytes.len()));
     response

@@ -1,13 +1,16 @@
 //! CRLs and CA certificates, as they are on the shelf (RFC 2585, RFC 5280 §4.2.1.13).
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use axum::{
+    body::Bytes,
     extract::{Path, State},
     http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
-use sha2::{Digest, Sha256};
 
 use super::{
     App,
@@ -15,7 +18,9 @@ use super::{
 };
 use crate::{
     ca::Ca,
-    core::{crl::SignedCrl, serial::hex, time::Timestamp},
+    core::{crl::SignedCrl, time::Timestamp},
+    driver::DriverError,
+    shelf::sha256,
 };
 
 /// DER or PEM.
@@ -23,6 +28,22 @@ use crate::{
 pub(super) enum Form {
     Der,
     Pem,
+}
+
+impl Form {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Der => ".crl",
+            Self::Pem => ".crl.pem",
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Der => "application/pkix-crl",
+            Self::Pem => "application/x-pem-file",
+        }
+    }
 }
 
 /// `/crl/{issuer}.crl` and `/crl/{issuer}.crl.pem`.
@@ -43,24 +64,58 @@ pub(super) async fn crl(
     }
 }
 
+/// Content of the shelf, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Shelved {
+    /// The content.
+    pub(super) bytes: Bytes,
+    /// How caches may keep it; none where it is no CRL.
+    caching: Option<Caching>,
+}
+
+/// What was read lately, by name. Where the shelf is a service, it is not asked at every request.
+#[derive(Debug, Default)]
+pub struct Lately(Mutex<HashMap<String, (Timestamp, Arc<Shelved>)>>);
+
+impl Lately {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Arc<Shelved>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The CRL on the shelf, or what stands in its place.
+pub(super) async fn shelved(app: &App, ca: &Ca, form: Form) -> Result<Option<Arc<Shelved>>, DriverError> {
+    let (store, now) = (ca.shelf.store(), (app.clock)());
+    let name = ca.shelf.name(form.suffix());
+    let keep = store.keep_for();
+    if let Some((at, shelved)) = app.lately.lock().get(&name)
+        && now.since(*at) < keep
+    {
+        return Ok(Some(Arc::clone(shelved)));
+    }
+    let Some(stored) = store.get(&name).await? else { return Ok(None) };
+    let caching = caching(ca, &stored.bytes, form);
+    let shelved = Arc::new(Shelved { bytes: stored.bytes.into(), caching });
+    if !keep.is_zero() {
+        app.lately.lock().insert(name, (now, Arc::clone(&shelved)));
+    }
+    Ok(Some(shelved))
+}
+
 /// Sends the CRL on the shelf.
 pub(super) async fn send_crl(app: &App, ca: &Ca, form: Form, method: &Method, request: &HeaderMap) -> Response {
-    let (suffix, content_type) = match form {
-        Form::Der => (".crl", "application/pkix-crl"),
-        Form::Pem => (".crl.pem", "application/x-pem-file"),
-    };
-    let stored = match ca.shelf.store().get(&ca.shelf.name(suffix)).await {
-        Ok(Some(stored)) => stored,
+    let shelved = match shelved(app, ca, form).await {
+        Ok(Some(shelved)) => shelved,
         Ok(None) => return failure(StatusCode::NOT_FOUND, "no CRL has been published yet"),
         Err(error) => {
             tracing::error!(%error, "the shelf could not be read");
             return failure(StatusCode::SERVICE_UNAVAILABLE, "the shelf could not be read");
         }
     };
-    let caching = caching(ca, &stored.bytes, form);
-    let sending = Sending { method, request, content_type, bytes: stored.bytes };
-    match caching {
-        Some(caching) => sending.cacheable(&caching, (app.clock)()),
+    let content_type = form.content_type();
+    let sending = Sending { method, request, content_type, bytes: shelved.bytes.clone() };
+    match &shelved.caching {
+        Some(caching) => sending.cacheable(caching, (app.clock)()),
         None => sending.never_kept(),
     }
 }
@@ -75,7 +130,7 @@ fn caching(ca: &Ca, bytes: &[u8], form: Form) -> Option<Caching> {
     let modified = signed.crl.this_update;
     let expires = signed.crl.next_update?;
     let refresh = modified.after(ca.crl.backdate).after(ca.crl.refresh);
-    let etag = hex(&Sha256::digest(bytes));
+    let etag = sha256(bytes);
     Some(Caching { etag, modified, expires, fresh_until: refresh.min(expires), directives: ", public, no-transform" })
 }
 
@@ -109,13 +164,13 @@ pub(super) fn send_certificate(app: &App, ca: &Ca, form: Form, method: &Method, 
     };
     let now: Timestamp = (app.clock)();
     let caching = Caching {
-        etag: hex(&Sha256::digest(&bytes)),
+        etag: sha256(&bytes),
         modified: certificate.not_before,
         expires: now.after(CERTIFICATE_AGE),
         fresh_until: now.after(CERTIFICATE_AGE),
         directives: ", public, no-transform",
     };
-    Sending { method, request, content_type, bytes }.cacheable(&caching, now)
+    Sending { method, request, content_type, bytes: bytes.into() }.cacheable(&caching, now)
 }
 
 /// The CA certificate as PEM.

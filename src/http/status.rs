@@ -1,6 +1,9 @@
 //! `GET /status`: how every issuer is doing, for people and for machines.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::Write,
+    sync::{Arc, PoisonError},
+};
 
 use axum::{
     Json,
@@ -12,21 +15,37 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
+use futures::future::join_all;
+
 use super::App;
-use crate::status::{IssuerStatus, status};
+use crate::{
+    core::time::Timestamp,
+    status::{IssuerStatus, status},
+};
 
 pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let now = (app.clock)();
-    let mut all = Vec::new();
-    for served in app.responder.issuers() {
-        all.push(status(&served.ca, now).await);
-    }
+    let all = statuses(&app, now).await;
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("application/json") {
         ([(CACHE_CONTROL, "no-store")], Json(serde_json::json!({ "issuers": all }))).into_response()
     } else {
         ([(CACHE_CONTROL, "no-store")], Html(html(&all, &now.to_string()))).into_response()
     }
+}
+
+/// Anybody may ask, and it asks every store; where those are services, not at every request.
+async fn statuses(app: &App, now: Timestamp) -> Vec<IssuerStatus> {
+    let keep = app.responder.issuers().iter().map(|served| served.ca.shelf.store().keep_for()).max();
+    let keep = keep.unwrap_or_default();
+    if let Some((at, all)) = &*app.last_status.lock().unwrap_or_else(PoisonError::into_inner)
+        && now.since(*at) < keep
+    {
+        return all.clone();
+    }
+    let all = join_all(app.responder.issuers().iter().map(|served| status(&served.ca, now))).await;
+    *app.last_status.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, all.clone()));
+    all
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\

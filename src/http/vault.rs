@@ -22,10 +22,12 @@ pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> 
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let path = path.trim_start_matches("/v1/");
-    let below = app.aliases.iter().find_map(|alias| {
+    // The longest mount: `pki` is one of `pki/int`'s beginnings.
+    let matching = app.aliases.iter().filter_map(|alias| {
         let rest = path.strip_prefix(alias.mount.as_str())?.strip_prefix('/')?;
         Some((rest, app.ca(&alias.issuer)?))
     });
+    let below = matching.min_by_key(|(rest, _)| rest.len());
     let Some((rest, ca)) = below else {
         return failure(StatusCode::NOT_FOUND, "there is no [[alias]] for this mount");
     };

@@ -96,6 +96,12 @@ fn number(crl: &CrlRef<'_>) -> Result<Option<crate::core::serial::CrlNumber>, St
 
 fn request(entry: &Entry, at: usize) -> Result<Request, CrlError> {
     let reason = entry.reason().map_err(|code| CrlError::Reason { entry: at, code })?;
-    let action = Action::Revoke { at: entry.revoked_at, reason, invalidity_date: entry.invalidity_date, amend: false };
+    let action = Action::Revoke {
+        at: entry.revoked_at,
+        is_dated: true,
+        reason,
+        invalidity_date: entry.invalidity_date,
+        amend: false,
+    };
     Ok(Request { serial: entry.serial, action, not_after: None })
 }

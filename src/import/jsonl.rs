@@ -45,7 +45,7 @@ fn request(line: &str) -> Result<Request, String> {
         }
         (state, Some(at)) => {
             let reason = if state == State::Held { Some(Reason::CertificateHold) } else { reason };
-            Action::Revoke { at, reason, invalidity_date: line.invalidity_date, amend: false }
+            Action::Revoke { at, is_dated: true, reason, invalidity_date: line.invalidity_date, amend: false }
         }
     };
     Ok(Request { serial, action, not_after: line.not_after })

@@ -15,6 +15,10 @@ use crate::{
     shelf::{Content, Label, Stored, sha256},
 };
 
+/// Most octets of a file that is read: a full CRL of five million certificates has as many.
+const MOST_OCTETS: u64 = 256 << 20;
+const TOO_LARGE: &str = "too large";
+
 /// A directory.
 #[derive(Clone, Debug)]
 pub struct Directory {
@@ -30,6 +34,15 @@ impl Directory {
     /// Reads a file.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Stored>, DriverError> {
         let path = self.root.join(name);
+        if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > MOST_OCTETS) {
+            // Nothing of ours. As empty content it is refused and replaced like any other garbage.
+            return Ok(Some(Stored {
+                bytes: vec![],
+                version: Version::At(TOO_LARGE.into()),
+                label: None,
+                modified: None,
+            }));
+        }
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -57,7 +70,12 @@ impl Directory {
     /// Creates a file that must not be there yet.
     pub(crate) fn create(&self, name: &str, content: &Content) -> Result<(), DriverError> {
         let path = self.root.join(name);
-        self.write(&path, content, false).map_err(|error| DriverError::io(format!("create {}", path.display()), error))
+        let create = || {
+            let _lock = self.lock()?;
+            // What is there keeps its label, too.
+            if path.try_exists()? { Err(ErrorKind::AlreadyExists.into()) } else { self.write(&path, content, false) }
+        };
+        create().map_err(|error| DriverError::io(format!("create {}", path.display()), error))
     }
 
     /// Writes a file, whatever was there.

@@ -5,25 +5,48 @@ use std::fmt::Display;
 use crate::{
     ca::Ca,
     core::{
-        delegate::Delegate,
+        delegate::{self, Delegate},
         key::PublicKey,
-        revocation::{Action, Request},
+        revocation::{Action, Request, Status},
         serial::Serial,
         time::{Timestamp, Window},
     },
     credential::Credential,
+    driver::DriverError,
     local::pem_key,
     revoke::{self, Author},
 };
 
 use super::{PublishError, pem};
 
+/// The common name of the credentials that we make.
+fn name(ca: &Ca) -> String {
+    format!("{} OCSP responder", ca.name)
+}
+
+/// Whether another credential must be made: there is none, it cannot be used, half its life is gone, or it was revoked.
+/// That it could not be read is no reason. One that an administrator supplied is replaced only when it is of no use.
+async fn is_due(ca: &Ca, now: Timestamp) -> Result<bool, PublishError> {
+    let failed = |error: DriverError| PublishError::Credential(error.to_string());
+    let Some(pem) = ca.credentials.load().await.map_err(failed)? else { return Ok(true) };
+    let credential = match Credential::from_pem(&pem, &ca.issuer) {
+        Ok(credential) => credential,
+        Err(error) => {
+            tracing::warn!(issuer = ca.name, %error, "the OCSP credential is of no use and is replaced");
+            return Ok(true);
+        }
+    };
+    let serial = credential.certificate.serial;
+    let statuses = ca.index.statuses(&ca.name, vec![serial]).await.map_err(failed)?;
+    let is_ours = credential.certificate.subject == delegate::common_name(&name(ca));
+    let is_spent = if is_ours { credential.is_due(now) } else { !credential.is_valid(now) };
+    Ok(is_spent || statuses.iter().any(Status::is_listed))
+}
+
 /// Makes a new OCSP credential if half the life of the present one is gone.
 pub(super) async fn renew(ca: &Ca, now: Timestamp) -> Result<(), PublishError> {
     let failed = |error: &dyn Display| PublishError::Credential(error.to_string());
-    if let Ok(Some(credential)) = ca.credentials.open(&ca.issuer).await
-        && !credential.is_due(now)
-    {
+    if !is_due(ca, now).await? {
         return Ok(());
     }
     let signer = ca.signer().map_err(|error| failed(&error))?;
@@ -42,7 +65,7 @@ pub(super) async fn renew(ca: &Ca, now: Timestamp) -> Result<(), PublishError> {
     let recorded = revoke::record(ca, &[request], &author, now, |_| ()).await;
     recorded.map_err(|error| failed(&error))?;
 
-    let delegate = Delegate { serial, validity, common_name: format!("{} OCSP responder", ca.name), spki };
+    let delegate = Delegate { serial, validity, common_name: name(ca), spki };
     let linted = delegate.draft(&ca.issuer, &public).lint(&&ca.issuer).map_err(|error| failed(&error))?;
     let signed = signer.sign(linted).await.map_err(|error| failed(&error))?;
     let checked = signed.check(ca.issuer.key(), &()).map_err(|error| failed(&error))?;

@@ -5,7 +5,7 @@ use crate::{
     core::{compare::Previous, serial::CrlNumber},
     driver::Version,
     index::ScopeRow,
-    shelf::{Stored, sha256},
+    shelf::{Label, Stored, sha256},
 };
 
 use super::PublishError;
@@ -20,12 +20,15 @@ pub(super) struct World<'a> {
     pub(super) version: Version,
     /// The CRL to compare with: the shelf's, or the archive's newest where the shelf's is not ours or is older.
     pub(super) stored: Option<Stored>,
-    /// The change set that it was made from.
-    seq: Option<u64>,
+    /// The point of the journal that it was made from, if the journal has it.
+    label: Option<Label>,
+    /// Whether it was made from another journal than the index has: one that was lost or put back from a backup.
+    pub(super) is_forked: bool,
     /// Whether it is what relying parties fetch.
     pub(super) on_shelf: bool,
-    /// The index's row about it.
+    /// The index's row about it, and what a replace of that must find.
     pub(super) row: Option<ScopeRow>,
+    pub(super) row_version: Version,
     /// What is damaged, for the operator.
     pub(super) healed: Vec<String>,
 }
@@ -34,9 +37,19 @@ impl<'a> World<'a> {
     pub(super) async fn read(ca: &'a Ca) -> Result<Self, PublishError> {
         let shelf = ca.shelf.current().await.map_err(PublishError::Shelf)?;
         let row = ca.index.scope(&ca.name, "full").await.map_err(|error| PublishError::Index(error.into()))?;
-        let row = row.map(|(row, _)| row);
+        let (row, row_version) = row.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
         let version = shelf.as_ref().map_or(Version::Absent, |stored| stored.version.clone());
-        let mut world = Self { ca, version, stored: shelf, seq: None, on_shelf: true, row, healed: vec![] };
+        let mut world = Self {
+            ca,
+            version,
+            stored: shelf,
+            label: None,
+            is_forked: false,
+            on_shelf: true,
+            row,
+            row_version,
+            healed: vec![],
+        };
         let number = world.believe_shelf();
         let known = world.row.as_ref().and_then(|row| row.published.as_ref());
         let is_known = match (&world.stored, known) {
@@ -44,10 +57,15 @@ impl<'a> World<'a> {
             (None, None) => true,
             _ => false,
         };
-        if is_known && number.is_some() {
-            world.seq = known.map(|known| known.seq);
+        if let (true, Some(number), Some(known)) = (is_known, number, known) {
+            let (seq, hash, sha256) = (known.seq, known.hash.to_string(), known.sha256.clone());
+            world.label = Some(Label { number: number.get(), seq, hash, sha256 });
         } else {
             world.consult_archive(number).await?;
+        }
+        if let Some(label) = &world.label {
+            let remembered = ca.remembers(label).await.map_err(|error| PublishError::Index(error.into()))?;
+            world.is_forked = !remembered;
         }
         Ok(world)
     }
@@ -88,14 +106,22 @@ impl<'a> World<'a> {
         let stored = self.stored.as_ref();
         let label =
             stored.and_then(|stored| stored.label.as_ref().filter(|label| label.sha256 == sha256(&stored.bytes)));
-        self.seq = label.map(|label| label.seq);
+        self.label = label.cloned();
         Ok(())
     }
 
     /// The CRL to compare with; believed only under the issuer's own key.
     pub(super) fn previous(&self) -> Option<Previous<'_>> {
         let stored = self.stored.as_ref()?;
-        Previous::verified(&stored.bytes, &self.ca.issuer, self.seq).ok()
+        // A fork explains nothing: what differs then has to be explained by the entries alone.
+        let seq = self.label.as_ref().map(|label| label.seq).filter(|_| !self.is_forked);
+        Previous::verified(&stored.bytes, &self.ca.issuer, seq).ok()
+    }
+
+    /// Whether it is a CRL of ours, and under its own number.
+    fn is_ours(&self, stored: &Stored, number: CrlNumber) -> bool {
+        let previous = Previous::verified(&stored.bytes, &self.ca.issuer, None);
+        previous.is_ok_and(|previous| previous.crl().number() == Some(number))
     }
 
     /// The newest CRL in the archive that is ours; newer ones that are not are reported.
@@ -105,9 +131,7 @@ impl<'a> World<'a> {
         for number in numbers.into_iter().rev().take(TRIES) {
             let stored = self.ca.shelf.from_archive(number).await.map_err(PublishError::Archive)?;
             match stored {
-                Some(stored) if Previous::verified(&stored.bytes, &self.ca.issuer, None).is_ok() => {
-                    return Ok(Some((number, stored)));
-                }
+                Some(stored) if self.is_ours(&stored, number) => return Ok(Some((number, stored))),
                 _ => self.healed.push(format!("the archive's CRL number {number} is not ours; it was altered")),
             }
         }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 #![allow(missing_docs, unreachable_pub)]
 
+mod azure;
 mod bad_input;
 mod cli;
 mod cloud;

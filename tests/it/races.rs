@@ -87,12 +87,13 @@ fn crl_number_rises_after_a_lost_race_and_no_two_crls_share_one() {
             output.json()["issuers"][0].clone()
         });
         let lines: Vec<_> = lines.collect();
-        let numbers: BTreeSet<_> = lines.iter().map(|line| line["crl_number"].as_u64().unwrap()).collect();
-        assert_eq!(numbers.len(), lines.len(), "two share a number: {lines:?}");
-        let published = lines.iter().filter(|line| line["published"] == true);
-        let published: BTreeSet<_> = published.map(|line| line["crl_number"].as_u64().unwrap()).collect();
+        let published: Vec<_> = lines.iter().filter(|line| line["published"] == true).collect();
+        let count = published.len();
+        let published: BTreeSet<_> = published.iter().map(|line| line["crl_number"].as_u64().unwrap()).collect();
+        assert_eq!(published.len(), count, "two share a number: {lines:?}");
+        // Who lost the race for the number signed nothing; who lost the one for the shelf left an archive copy.
         let archive = archive_verifies(&site);
-        assert_eq!(archive.len(), seen + lines.len());
+        assert!((seen + count..=seen + lines.len()).contains(&archive.len()));
         let shelf = site.crl();
         assert!(published.contains(&shelf.number()), "{} is not one of {published:?}", shelf.number());
         assert!(shelf.number() > last);

@@ -1,0 +1,153 @@
+//! Where the drivers are: on this machine, or in Azure.
+
+use std::fs;
+
+use rescind::{
+    ca::Ca,
+    core::{
+        crl::Crl,
+        lints::{CrlBefore, CrlSource},
+        seal::Checked,
+        serial::CrlNumber,
+        time::Window,
+    },
+    shelf::{Label, sha256},
+};
+
+use super::super::{Deployment, ISSUER as AZURE_ISSUER};
+use crate::{
+    cloud::{Kind, Service},
+    support::{self, ISSUER, Plan, Site, at, pki::Key},
+};
+
+/// The names that either place knows.
+pub const KINDS: [(Key, Kind); 6] = [
+    (Key::Rsa2048, Kind::Rsa2048),
+    (Key::Rsa3072, Kind::Rsa3072),
+    (Key::Rsa4096, Kind::Rsa4096),
+    (Key::P256, Kind::P256),
+    (Key::P384, Kind::P384),
+    (Key::P521, Kind::P521),
+];
+
+/// A place with an issuer, and what can be done there without the drivers.
+pub trait Place: Sized {
+    fn with(kind: (Key, Kind), signature: &str) -> Self;
+
+    async fn ca(&self) -> Ca;
+
+    fn ca_pem(&self) -> Vec<u8>;
+
+    fn archived(&self, number: u64) -> Option<Vec<u8>>;
+
+    /// Puts other bytes on the shelf under the metadata that is there.
+    fn alter_shelf(&self, bytes: &[u8], label: &Label);
+
+    /// Puts a file into the archive, of whatever name.
+    fn litter_archive(&self, name: &str);
+
+    fn new() -> Self {
+        Self::with(KINDS[3], "auto")
+    }
+}
+
+pub struct Local(Site);
+
+impl Place for Local {
+    fn with((key, _): (Key, Kind), signature: &str) -> Self {
+        Self(Plan { key, settings: &format!("signature = \"{signature}\"\n"), ..Plan::default() }.build())
+    }
+
+    async fn ca(&self) -> Ca {
+        self.0.ca()
+    }
+
+    fn ca_pem(&self) -> Vec<u8> {
+        fs::read(self.0.path("ca.pem")).unwrap()
+    }
+
+    fn archived(&self, number: u64) -> Option<Vec<u8>> {
+        fs::read(self.0.path(&format!("data/archive/{ISSUER}/{number}.crl"))).ok()
+    }
+
+    fn alter_shelf(&self, bytes: &[u8], _: &Label) {
+        fs::write(self.0.shelf(".crl"), bytes).unwrap();
+    }
+
+    fn litter_archive(&self, name: &str) {
+        let path = self.0.path(&format!("data/archive/{name}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"litter").unwrap();
+    }
+}
+
+pub struct InAzure(Deployment);
+
+impl InAzure {
+    pub fn deployment(&self) -> &Deployment {
+        &self.0
+    }
+}
+
+impl Drop for InAzure {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.0.behaved();
+        }
+    }
+}
+
+impl Place for InAzure {
+    fn with((_, kind): (Key, Kind), signature: &str) -> Self {
+        Self(Deployment::with(kind, &[("ISSUER__0__SIGNATURE", signature)]))
+    }
+
+    async fn ca(&self) -> Ca {
+        self.0.ca().await.unwrap()
+    }
+
+    fn ca_pem(&self) -> Vec<u8> {
+        fs::read(self.0.path("ca.pem")).unwrap()
+    }
+
+    fn archived(&self, number: u64) -> Option<Vec<u8>> {
+        self.0.cloud.blob("archive", &format!("{AZURE_ISSUER}/{number}.crl"))
+    }
+
+    fn alter_shelf(&self, bytes: &[u8], label: &Label) {
+        let (number, seq) = (label.number.to_string(), label.seq.to_string());
+        let headers = [
+            ("x-ms-blob-type", "BlockBlob"),
+            ("x-ms-meta-number", number.as_str()),
+            ("x-ms-meta-seq", &seq),
+            ("x-ms-meta-hash", &label.hash),
+            ("x-ms-meta-sha256", &label.sha256),
+        ];
+        let path = format!("/crl/{AZURE_ISSUER}.crl");
+        assert_eq!(self.0.cloud.direct(Service::Blob, "PUT", &path, &headers, bytes.to_vec()).status(), 201);
+    }
+
+    fn litter_archive(&self, name: &str) {
+        self.0.cloud.put_blob("archive", name, b"litter");
+    }
+}
+
+/// A CRL with this number, made from the index as it is.
+pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
+    let replica = ca.level(None).await.unwrap();
+    let now = at(support::now());
+    let crl = Crl {
+        number: CrlNumber::known(number),
+        window: Window::new(now.before(ca.crl.backdate), now.after(ca.crl.validity)).unwrap(),
+        distribution_points: vec![],
+        expired_since: None,
+        previous: None,
+    };
+    let source = CrlSource { issuer: &ca.issuer, replica: &replica, now };
+    let linted = crl.draft(&ca.issuer, &replica).lint(&source).unwrap();
+    let signed = ca.signer().unwrap().sign(linted).await.unwrap();
+    let checked = signed.check(ca.issuer.key(), &CrlBefore { previous: None, replica: &replica }).unwrap();
+    let head = replica.head();
+    let label = Label { number, seq: head.seq, hash: head.hash.to_string(), sha256: sha256(checked.bytes()) };
+    (checked, label)
+}

@@ -5,7 +5,11 @@ mod figures;
 mod identities;
 mod outside;
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -36,6 +40,12 @@ fn a_revocation_reaches_relying_parties_when_requests_are_forwarded() {
     from_timer_to_relying_party(Mode::Forwarding);
 }
 
+/// What is in a folder, and below it.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { BTreeSet::from([path]) }).collect()
+}
+
 /// The first tick; it may come before the app has opened its issuers.
 fn ticked(host: &Host) -> serde_json::Value {
     poll(Duration::from_secs(20), "the first tick", || host.tick().ok())
@@ -44,6 +54,7 @@ fn ticked(host: &Host) -> serde_json::Value {
 fn from_timer_to_relying_party(mode: Mode) {
     let deployment = Deployment::new();
     let host = publisher(&deployment, mode);
+    let unpacked = files(host.root());
     println!("{mode:?}: ready in {:?}", host.ready_in());
     let first = ticked(&host);
     assert!(first["Logs"][0].as_str().unwrap().contains("first CRL"), "{first}");
@@ -70,6 +81,7 @@ fn from_timer_to_relying_party(mode: Mode) {
         assert_eq!(deployment.openssl_reads(&file, &serial), "revoked", "{mode:?}: {path}");
     }
     assert!(host.tick().unwrap()["Logs"][0].as_str().unwrap().contains("not due"));
+    assert_eq!(files(host.root()), unpacked, "the package is mounted read-only on most plans");
     println!("{mode:?}: peak memory {:?} KiB", host.peak_memory());
     deployment.behaved();
 }
@@ -155,7 +167,7 @@ fn a_pass_that_is_killed_is_repaired_by_the_next_tick() {
         assert!(deployment.crl().entry(serial).is_some(), "{pattern}");
         assert!(deployment.crl().number() > before, "{pattern}");
     }
-    drop(host);
+    host.kill();
     let host = publisher(&deployment, Mode::Proxying);
     ticked(&host);
     assert_eq!(deployment.fetched_crl(), ["0A", "0B", "0C"]);

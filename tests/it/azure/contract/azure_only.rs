@@ -1,6 +1,7 @@
 //! What only drivers in Azure can get wrong.
 
 use rescind::driver::{Trouble, Version};
+use sha2::{Digest, Sha256};
 
 use super::{
     super::ISSUER,
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{
     cloud::{CaPlan, Fault, Kind, Service},
-    support::{at, block_on, now, pki},
+    support::{at, block_on, der, now, pki},
 };
 
 /// The service may answer a query with fewer rows than asked for, with none, and with a token that has no row key.
@@ -66,6 +67,57 @@ fn a_wrong_signature_and_a_key_that_may_not_sign_publish_nothing() {
     assert_eq!(deployment.crl_bytes(), None);
     vault.enable_key(ISSUER, true);
     assert_eq!(deployment.publish(&[])["published"], true);
+}
+
+/// The vault is asked for one signature over exactly what is published.
+#[test]
+fn what_is_signed_is_what_is_published() {
+    let place = InAzure::new();
+    let deployment = place.deployment();
+    deployment.publish(&[]);
+    let [crl, credential] = deployment.cloud.vault().signed().try_into().expect("one CRL, one credential");
+    let bytes = deployment.crl_bytes().unwrap();
+    let tbs = der::children(der::only(&bytes).content)[0].whole;
+    assert_eq!(crl.digest, Sha256::digest(tbs).to_vec());
+    for signed in [&crl, &credential] {
+        assert_eq!((signed.key.as_str(), signed.algorithm.as_str()), (ISSUER, "ES256"));
+    }
+    let again = deployment.publish(&[]);
+    assert_eq!((&again["published"], deployment.cloud.vault().signed().len()), (&false.into(), 2));
+}
+
+/// Where the certificate is a file, the key may be in the vault all the same.
+#[test]
+fn a_key_in_the_vault_signs_for_a_certificate_in_a_file() {
+    let place = InAzure::new();
+    let deployment = place.deployment();
+    let settings = [
+        ("RESCIND__ISSUER__0__CERTIFICATE", format!("file:{}", deployment.file("ca.pem"))),
+        ("RESCIND__ISSUER__0__KEY", deployment.cloud.vault().ca(ISSUER).key_url()),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let output = deployment.run_as([deployment.cloud.env(), settings].concat(), &["publish", "--json"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(deployment.cloud.vault().counts().certificate_gets, 0);
+    assert_eq!(deployment.crl().serials(), [""; 0]);
+}
+
+/// Key Vault does not sign outside a key's dates, and what was deleted is gone: the CRL that is out stays.
+#[test]
+fn a_key_at_its_end_and_a_deleted_certificate_are_told_and_the_crl_stays() {
+    let place = InAzure::new();
+    let deployment = place.deployment();
+    deployment.publish(&[]);
+    let before = deployment.crl_bytes();
+    let vault = deployment.cloud.vault();
+    vault.set_key_dates(ISSUER, None, Some(now() - 60));
+    let output = deployment.run(&["publish", "--force"]);
+    assert!(output.code == 1 && output.stderr.contains("sign with the key"), "{output:?}");
+    vault.set_key_dates(ISSUER, None, None);
+    vault.delete(ISSUER);
+    let output = deployment.run(&["publish", "--force"]);
+    assert!(output.code == 1 && output.stderr.contains(&format!("certificates/{ISSUER}")), "{output:?}");
+    assert_eq!(deployment.crl_bytes(), before);
 }
 
 /// A rollover makes a new version with a new key: whoever pins the old version goes on with it.

@@ -134,7 +134,7 @@ fn a_person_revokes_from_a_laptop_and_the_journal_names_her() {
     let rows = deployment.cloud.rows("revocations");
     let change = rows.iter().find(|row| row["RowKey"] == "c.00000000000000000001").unwrap();
     assert_eq!((&change["Actor"], &change["Comment"]), (&ada.into(), &"stolen".into()));
-    assert_eq!(change["Count"].as_str().map(str::to_owned).or(Some(change["Count"].to_string())).unwrap(), "1");
+    assert_eq!(change["Count"].as_str().map_or(change["Count"].to_string(), str::to_owned), "1");
     let status = format!("s.{:0>40}", "0a");
     let row = rows.iter().find(|row| row["RowKey"] == status.as_str()).unwrap();
     assert_eq!((&row["State"], &row["Reason"]), (&"revoked".into(), &"keyCompromise".into()));
@@ -176,5 +176,28 @@ fn workloads_and_account_keys_are_identities_too() {
         }
         assert!(deployment.crl().entry(serial).is_some());
     }
+    deployment.behaved();
+}
+
+/// Tokens end; whoever serves for days must get new ones.
+#[test]
+fn an_app_outlives_its_tokens() {
+    let deployment = Deployment::new();
+    deployment.publish(&[]);
+    deployment.cloud.set_token_lifetime(Duration::from_secs(4));
+    let host = responder(&deployment);
+    deployment.await_ocsp(&host);
+    let (start, before) = (std::time::Instant::now(), deployment.cloud.token_calls());
+    while start.elapsed() < Duration::from_secs(6) {
+        thread::sleep(Duration::from_millis(100));
+    }
+    deployment.revoke("0a");
+    poll(Duration::from_secs(20), "the responder sees a revocation", || {
+        matches!(deployment.ocsp(&host, "0a"), Status::Revoked(..)).then_some(())
+    });
+    assert!(deployment.cloud.token_calls() > before);
+    let refused = deployment.cloud.calls().into_iter().filter(|call| call.status == 401);
+    let refused: Vec<_> = refused.filter(|call| !call.host.contains(".vault.")).collect();
+    assert!(refused.is_empty(), "old tokens were sent: {refused:?}");
     deployment.behaved();
 }

@@ -150,7 +150,7 @@ impl Served {
 
     /// A vault is not asked every few seconds, unless there is no good credential.
     fn looks_for_credential(&self, known: &Known, now: Timestamp) -> bool {
-        const AGAIN: std::time::Duration = std::time::Duration::from_secs(15);
+        const AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
         let is_good = known.credential.as_ref().is_some_and(|credential| credential.is_valid(now));
         let every = self.ca.credentials.look_every();
         let every = if is_good { every } else { every.min(AGAIN) };

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 
 use super::{
     Azure,
-    retry::{Call, Failed, LARGE, SMALL, call},
+    retry::{Call, Failed, LARGE, call},
 };
 use crate::{
     driver::{DriverError, Trouble, Version},
@@ -80,7 +80,7 @@ impl Container {
 
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         let prefix = format!("{folder}/");
-        let what = Call { doing: format!("list {}/{prefix}", self.name), role: READ, limit: SMALL };
+        let what = Call { doing: format!("list {}/{prefix}", self.name), role: READ, limit: LARGE };
         let listed = call(&what, || async {
             let options = BlobContainerClientListBlobsOptions { prefix: Some(prefix.clone()), ..Default::default() };
             let mut pages = self.client.list_blobs(Some(options))?.into_pages();

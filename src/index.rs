@@ -68,6 +68,31 @@ pub struct Commit {
     pub head: Head,
 }
 
+/// Row keys, the same in every driver.
+///
+/// *Warning:* stored state.
+pub(crate) mod row_key {
+    use crate::core::serial::Serial;
+
+    /// The head's.
+    pub(crate) const HEAD: &str = "head";
+
+    /// A change set's: `c.` and 20 digits, so that keys sort like numbers.
+    pub(crate) fn change(seq: u64) -> String {
+        format!("c.{seq:020}")
+    }
+
+    /// A certificate's.
+    pub(crate) fn status(serial: &Serial) -> String {
+        format!("s.{}", serial.row_key())
+    }
+
+    /// That of the last CRL of a scope.
+    pub(crate) fn scope(scope: &str) -> String {
+        format!("p.{scope}")
+    }
+}
+
 impl Index {
     /// How often to look at the head, for OCSP to be up to date: a look at a file is cheaper than one at a service.
     pub fn look_every(&self) -> Duration {

@@ -20,6 +20,7 @@ use crate::{
         changeset::ChainHash,
         compare::Previous,
         crl::{Appearance, Crl, CrlRef},
+        der::write,
         lints::{CrlBefore, CrlSource},
         replica::Replica,
         seal::{CheckError, Checked, Findings},
@@ -375,10 +376,6 @@ async fn finish(
 
 /// What stands beside the CRL on the shelf and follows from it: its PEM twin, and the CA certificate.
 async fn derive(ca: &Ca, crl: &[u8]) -> Result<(), DriverError> {
-    ca.shelf.keep_derived(".crl.pem", "application/x-pem-file", &pem("X509 CRL", crl)).await?;
+    ca.shelf.keep_derived(".crl.pem", "application/x-pem-file", write::pem("X509 CRL", crl).as_bytes()).await?;
     ca.shelf.keep_derived(".cer", "application/pkix-cert", &ca.issuer.certificate().der).await
-}
-
-fn pem(label: &str, der: &[u8]) -> Vec<u8> {
-    der::pem::encode_string(label, der::pem::LineEnding::LF, der).unwrap_or_default().into_bytes()
 }

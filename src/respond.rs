@@ -7,7 +7,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use quick_cache::{Weighter, sync::Cache};
-use sha2::{Digest, Sha256};
 
 use crate::{
     ca::Ca,
@@ -16,10 +15,11 @@ use crate::{
         ocsp::{self, CertId, CertStatus, Refusal, Request, Response},
         replica::Replica,
         revocation::{State, Status},
-        serial::{Serial, hex},
+        serial::Serial,
         time::{Timestamp, Window},
     },
     credential::Credential,
+    shelf::sha256,
 };
 
 /// What is answered.
@@ -274,7 +274,7 @@ fn sign(
     let linted = response.draft(key.default_algorithm()).lint(&()).map_err(|error| fault(&error))?;
     let signed = credential.key.sign(linted).map_err(|error| fault(&error))?;
     let der = signed.check(&key, &()).map_err(|error| fault(&error))?.into_bytes();
-    let etag = request.nonce.is_none().then(|| hex(&Sha256::digest(&der)));
+    let etag = request.nonce.is_none().then(|| sha256(&der));
     let replace_at = window.this().after(window.length() / 2);
     Ok(Signed { der: der.into(), window, replace_at, etag, statuses, credential: credential.certificate.serial })
 }

@@ -61,6 +61,11 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// A value for people, or `none`.
+pub fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or("none".to_owned(), |value| value.to_string())
+}
+
 /// A credential with less than a quarter of its life left should have been renewed long ago.
 const CREDENTIAL_ALARM: u32 = 4;
 

@@ -98,16 +98,24 @@ fn issued<'a>(ca: &Ca, certificate: &'a Certificate) -> Result<&'a Certificate, 
 impl Revocation {
     /// What is asked of `ca`.
     pub fn request(&self, ca: &Ca, now: Timestamp) -> Result<Request, WordingError> {
-        let (serial, end) = match (&self.serial, &self.certificate) {
-            (Some(text), None) => (serial(text)?, None),
+        match (&self.serial, &self.certificate) {
+            (Some(text), None) => self.of(ca, serial(text)?, None, now),
             (None, Some(pem)) => {
                 let certificate = Certificate::from_pem_or_der(pem.as_bytes());
                 let certificate = certificate.map_err(|error| WordingError::Certificate(error.to_string()))?;
-                let certificate = issued(ca, &certificate)?;
-                (certificate.serial, Some(certificate.not_after))
+                self.of_certificate(ca, &certificate, now)
             }
-            _ => return Err(WordingError::Which),
-        };
+            _ => Err(WordingError::Which),
+        }
+    }
+
+    /// What is asked of `ca`, about this certificate.
+    pub fn of_certificate(&self, ca: &Ca, certificate: &Certificate, now: Timestamp) -> Result<Request, WordingError> {
+        let certificate = issued(ca, certificate)?;
+        self.of(ca, certificate.serial, Some(certificate.not_after), now)
+    }
+
+    fn of(&self, ca: &Ca, serial: Serial, end: Option<Timestamp>, now: Timestamp) -> Result<Request, WordingError> {
         let reason = self.reason.as_deref().map(Reason::parse).transpose()?.flatten();
         for (what, date) in [("the revocation date", self.revoked_at), ("the invalidity date", self.invalidity_date)] {
             if let Some(date) = date.filter(|date| *date > now) {

@@ -14,19 +14,11 @@ use crate::{
         time::Timestamp,
     },
     driver::Version,
-    index::{Commit, Published, ScopeRow},
+    index::{Commit, Published, ScopeRow, row_key},
 };
 
 /// A row and the version it was read under.
 pub(super) type Found = (Map<String, Value>, Version);
-
-pub(super) fn change_key(seq: u64) -> String {
-    format!("c.{seq:020}")
-}
-
-pub(super) fn status_key(serial: &Serial) -> String {
-    format!("s.{}", serial.row_key())
-}
 
 /// Writes properties; absent ones are left out, since the service ignores `null` and Azurite drops the property.
 #[derive(Default)]
@@ -206,9 +198,9 @@ pub(super) fn commit(issuer: &str, commit: &Commit, expected: Version) -> Vec<Op
     let linked = &commit.linked;
     let statuses = linked.set.changes.iter();
     let statuses =
-        statuses.map(|(_, status)| Operation::new(issuer, &status_key(&status.serial), status_row(status), None));
-    let change = Operation::new(issuer, &change_key(linked.set.seq), change_row(linked), Some(Version::Absent));
-    [Operation::new(issuer, "head", head_row(&commit.head), Some(expected)), change]
+        statuses.map(|(_, status)| Operation::new(issuer, &row_key::status(&status.serial), status_row(status), None));
+    let change = Operation::new(issuer, &row_key::change(linked.set.seq), change_row(linked), Some(Version::Absent));
+    [Operation::new(issuer, row_key::HEAD, head_row(&commit.head), Some(expected)), change]
         .into_iter()
         .chain(statuses)
         .collect()

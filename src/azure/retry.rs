@@ -164,14 +164,14 @@ fn said(error: &Error, role: &str) -> String {
 
 /// Without what stands behind the `?` of URLs: it may be a signature that is as good as a password.
 fn without_queries(text: &str) -> String {
-    let mut words = text.split_inclusive([' ', ')', '"']).map(|word| match word.split_once('?') {
+    let words = text.split_inclusive([' ', ')', '"']).map(|word| match word.split_once('?') {
         Some((before, behind)) if before.contains("://") => {
             let end = behind.chars().last().filter(|end| [' ', ')', '"'].contains(end));
             format!("{before}{}", end.map_or(String::new(), String::from))
         }
         _ => word.to_owned(),
     });
-    words.by_ref().collect()
+    words.collect()
 }
 
 /// The message in a JSON or XML error body, on one line.

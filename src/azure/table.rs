@@ -28,7 +28,7 @@ use crate::{
         serial::Serial,
     },
     driver::{DriverError, Trouble, Version},
-    index::{Commit, ScopeRow},
+    index::{Commit, ScopeRow, row_key},
 };
 
 /// The table's name in its account.
@@ -163,7 +163,7 @@ impl Table {
 
     pub(crate) async fn head(&self, issuer: &str) -> Result<Option<(Head, Version)>, DriverError> {
         let doing = "read the head in";
-        let found = self.point(doing, issuer, "head").await?;
+        let found = self.point(doing, issuer, row_key::HEAD).await?;
         found
             .map(|(row, version)| Ok((entity::head(&row).map_err(|what| self.damaged(doing, what))?, version)))
             .transpose()
@@ -176,7 +176,7 @@ impl Table {
     pub(crate) async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
         let doing = "read the journal in";
         let what = self.call(doing, READ);
-        let key = entity::change_key(seq);
+        let key = row_key::change(seq);
         let filter = format!("PartitionKey eq '{issuer}' and RowKey gt '{key}' and RowKey lt 'c/'");
         let limit = limit as usize;
         let mut sets = Vec::new();
@@ -201,7 +201,7 @@ impl Table {
             for serial in some.iter().copied() {
                 let (table, issuer) = (self.clone(), issuer.to_owned());
                 reads.spawn(async move {
-                    let found = table.point(doing, &issuer, &entity::status_key(&serial)).await?;
+                    let found = table.point(doing, &issuer, &row_key::status(&serial)).await?;
                     let status = found.map(|(row, _)| entity::status(&row, serial)).transpose();
                     status.map_err(|what| table.damaged(doing, what))
                 });
@@ -216,7 +216,7 @@ impl Table {
 
     pub(crate) async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
         let doing = "read the last CRL's row in";
-        let found = self.point(doing, issuer, &format!("p.{scope}")).await?;
+        let found = self.point(doing, issuer, &row_key::scope(scope)).await?;
         found
             .map(|(row, version)| Ok((entity::scope(&row).map_err(|what| self.damaged(doing, what))?, version)))
             .transpose()
@@ -229,7 +229,7 @@ impl Table {
         row: ScopeRow,
         expected: Version,
     ) -> Result<Version, DriverError> {
-        let key = format!("p.{scope}");
+        let key = row_key::scope(scope);
         let what = self.call("write the last CRL's row in", WRITE);
         let operation = Operation::new(issuer, &key, entity::scope_row(&row), Some(expected));
         match self.write(&what, vec![operation]).await {

@@ -51,18 +51,18 @@ impl Revoke {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let ca = context.ca(&self.issuer).await?;
         let now = now();
-        let mut wanted: Vec<Revocation> = Vec::new();
+        let common = self.common();
+        let mut requests = Vec::new();
         for serial in &self.serial {
-            wanted.push(Revocation { serial: Some(serial.clone()), ..self.common() });
+            let wanted = Revocation { serial: Some(serial.clone()), ..common.clone() };
+            requests.push(wanted.request(&ca, now).map_err(Failure::failed)?);
         }
         for file in &self.cert {
             let failed = |what| Failure::Failed(format!("the certificate {} {what}", file.display()));
             let certificate = read_certificate(file).map_err(failed)?;
-            let pem = der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, &certificate.der);
-            wanted.push(Revocation { certificate: Some(pem.map_err(Failure::failed)?), ..self.common() });
+            requests.push(common.of_certificate(&ca, &certificate, now).map_err(Failure::failed)?);
         }
-        let requests: Result<Vec<_>, _> = wanted.iter().map(|one| one.request(&ca, now)).collect();
-        record(context, &ca, &requests.map_err(Failure::failed)?, &self.comment, now, "revoked").await
+        record(context, &ca, &requests, &self.comment, now, "revoked").await
     }
 
     fn common(&self) -> Revocation {

@@ -6,7 +6,7 @@ use super::{Context, Failure, now, print, print_json};
 use crate::{
     config::settings::{Source, shown},
     core::{changeset::Linked, revocation::Event, serial::Serial},
-    status::{self, IssuerStatus},
+    status::{self, IssuerStatus, or_none},
     wording::{self, Shown},
 };
 
@@ -166,9 +166,6 @@ pub(super) async fn status(context: &Context) -> Result<(), Failure> {
 }
 
 fn print_status(status: &IssuerStatus) -> Result<(), Failure> {
-    fn or_none(value: Option<impl ToString>) -> String {
-        value.map_or("none".to_owned(), |value| value.to_string())
-    }
     print(&status.name)?;
     let (entries, bytes) = (or_none(status.entries), or_none(status.bytes));
     print(format_args!("  CRL number:  {} ({entries} entries, {bytes} octets)", or_none(status.crl_number)))?;

@@ -275,6 +275,11 @@ pub mod write {
         value(tag::GENERALIZED_TIME, &[&time.digits()])
     }
 
+    /// PEM (RFC 7468) of some DER; empty only for a label that RFC 7468 does not allow.
+    pub fn pem(label: &str, der: &[u8]) -> String {
+        der::pem::encode_string(label, der::pem::LineEnding::LF, der).unwrap_or_default()
+    }
+
     /// One `Extension` around the DER of its value.
     pub fn extension(id: &[u8], critical: bool, inner: &[u8]) -> Vec<u8> {
         let id = value(tag::OID, &[id]);

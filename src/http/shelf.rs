@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     ca::Ca,
-    core::{crl::SignedCrl, time::Timestamp},
+    core::{crl::SignedCrl, der::write, time::Timestamp},
     driver::DriverError,
     shelf::sha256,
 };
@@ -175,6 +175,5 @@ pub(super) fn send_certificate(app: &App, ca: &Ca, form: Form, method: &Method, 
 
 /// The CA certificate as PEM.
 pub(super) fn certificate_pem(ca: &Ca) -> String {
-    let der = &ca.issuer.certificate().der;
-    der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap_or_default()
+    write::pem("CERTIFICATE", &ca.issuer.certificate().der)
 }

@@ -20,7 +20,7 @@ use futures::future::join_all;
 use super::App;
 use crate::{
     core::time::Timestamp,
-    status::{IssuerStatus, status},
+    status::{IssuerStatus, or_none, status},
 };
 
 pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
@@ -67,9 +67,6 @@ fn html(all: &[IssuerStatus], now: &str) -> String {
 }
 
 fn issuer(page: &mut String, one: &IssuerStatus) {
-    fn or_none(value: Option<impl ToString>) -> String {
-        value.map_or("none".to_owned(), |value| value.to_string())
-    }
     let IssuerStatus { revoked, held, valid, .. } = one;
     let _ = write!(page, "<h2>{}</h2>", escaped(&one.name));
     if one.problems.is_empty() {

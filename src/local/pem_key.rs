@@ -10,7 +10,7 @@ use der::pem;
 
 use crate::core::{
     der::{Reader, tag},
-    key::{KeyKind, PublicKey, SignatureAlgorithm},
+    key::{KeyKind, PublicKey, RSA_PSS, SignatureAlgorithm},
     seal::{Document, Linted, Signed},
 };
 
@@ -171,7 +171,6 @@ fn private_block(text: &[u8]) -> Result<(&'static str, Vec<u8>), PemKeyError> {
 
 /// The PKCS #1 key inside a PKCS #8 one that says id-RSASSA-PSS.
 fn pss_inner(pkcs8: &[u8]) -> Option<&[u8]> {
-    const RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
     let mut fields = Reader::new(pkcs8).sequence("").ok()?;
     fields.content(tag::INTEGER, "").ok()?;
     let mut algorithm = fields.sequence("").ok()?;

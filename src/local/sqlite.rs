@@ -20,7 +20,7 @@ use crate::{
         time::Timestamp,
     },
     driver::{DriverError, Trouble, Version},
-    index::{Commit, Published, ScopeRow},
+    index::{Commit, Published, ScopeRow, row_key},
 };
 
 /// An open index file.
@@ -102,7 +102,7 @@ impl Sqlite {
         let issuer = issuer.to_owned();
         let done = self.run("commit to", move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let Some(next) = next_version(&transaction, &issuer, "head", &expected)? else { return Ok(false) };
+            let Some(next) = next_version(&transaction, &issuer, row_key::HEAD, &expected)? else { return Ok(false) };
             put_change(&transaction, &issuer, &commit.linked)?;
             put_head(&transaction, &issuer, &commit.head, next)?;
             for (_, status) in &commit.linked.set.changes {
@@ -120,7 +120,7 @@ impl Sqlite {
             let sql = "SELECT RowKey, Hash, Prev, At, Actor, Comment, Changes FROM revocations
                        WHERE PartitionKey = ?1 AND RowKey > ?2 AND RowKey < 'c/' ORDER BY RowKey LIMIT ?3";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map(params![issuer, change_key(seq), limit], linked)?;
+            let rows = statement.query_map(params![issuer, row_key::change(seq), limit], linked)?;
             rows.collect()
         })
         .await
@@ -133,7 +133,7 @@ impl Sqlite {
                        WHERE PartitionKey = ?1 AND RowKey = ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let mut read = |serial: Serial| {
-                statement.query_row([&issuer, &status_key(&serial)], |row| status(row, serial)).optional()
+                statement.query_row([&issuer, &row_key::status(&serial)], |row| status(row, serial)).optional()
             };
             serials.into_iter().filter_map(|serial| read(serial).transpose()).collect()
         })
@@ -141,7 +141,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
-        let keys = [issuer.to_owned(), format!("p.{scope}")];
+        let keys = [issuer.to_owned(), row_key::scope(scope)];
         self.run("read the last CRL's row in", move |connection| {
             let sql = "SELECT Number, Seq, Hash, Sha256, ThisUpdate, NextUpdate, PublishedAt, Version
                        FROM revocations WHERE PartitionKey = ?1 AND RowKey = ?2";
@@ -158,7 +158,7 @@ impl Sqlite {
         row: ScopeRow,
         expected: Version,
     ) -> Result<Version, DriverError> {
-        let (issuer, key) = (issuer.to_owned(), format!("p.{scope}"));
+        let (issuer, key) = (issuer.to_owned(), row_key::scope(scope));
         let done = self.run("write the last CRL's row in", move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let Some(next) = next_version(&transaction, &issuer, &key, &expected)? else { return Ok(None) };
@@ -259,21 +259,13 @@ fn next_version(
     })
 }
 
-fn change_key(seq: u64) -> String {
-    format!("c.{seq:020}")
-}
-
-fn status_key(serial: &Serial) -> String {
-    format!("s.{}", serial.row_key())
-}
-
 fn put_change(transaction: &Transaction<'_>, issuer: &str, linked: &Linked) -> Result<(), rusqlite::Error> {
     let sql = "INSERT INTO revocations (PartitionKey, RowKey, Version, Hash, Prev, At, Actor, Comment, Changes, Count)
                VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let set = &linked.set;
     transaction.prepare_cached(sql)?.execute(params![
         issuer,
-        change_key(set.seq),
+        row_key::change(set.seq),
         linked.hash.to_string(),
         linked.prev.to_string(),
         set.at.seconds(),
@@ -307,7 +299,7 @@ fn put_status(transaction: &Transaction<'_>, issuer: &str, status: &Status) -> R
     let seconds = |time: Option<Timestamp>| time.map(Timestamp::seconds);
     transaction.prepare_cached(sql)?.execute(params![
         issuer,
-        status_key(&status.serial),
+        row_key::status(&status.serial),
         status.state.name(),
         seconds(status.revoked_at),
         status.reason.map(Reason::name),

@@ -6,6 +6,7 @@ use crate::{
     ca::Ca,
     core::{
         delegate::{self, Delegate},
+        der::write,
         key::PublicKey,
         revocation::{Action, Request, Status},
         serial::Serial,
@@ -17,7 +18,7 @@ use crate::{
     revoke::{self, Author},
 };
 
-use super::{PublishError, pem};
+use super::PublishError;
 
 /// The common name of the credentials that we make.
 fn name(ca: &Ca) -> String {
@@ -69,7 +70,7 @@ pub(super) async fn renew(ca: &Ca, now: Timestamp) -> Result<(), PublishError> {
     let linted = delegate.draft(&ca.issuer, &public).lint(&&ca.issuer).map_err(|error| failed(&error))?;
     let signed = signer.sign(linted).await.map_err(|error| failed(&error))?;
     let checked = signed.check(ca.issuer.key(), &()).map_err(|error| failed(&error))?;
-    let text = [key.into_bytes(), pem("CERTIFICATE", checked.bytes())].concat();
+    let text = [key, write::pem("CERTIFICATE", checked.bytes())].concat().into_bytes();
     Credential::from_pem(&text, &ca.issuer).map_err(|error| failed(&error))?;
     ca.credentials.save(&text).await.map_err(|error| failed(&error))
 }

@@ -6,10 +6,11 @@
 //! - after the archive's copy: the archive has a CRL that nobody saw; the next pass publishes again;
 //! - after the shelf's copy: the index does not know yet; the next pass writes it down.
 
+mod plan;
+mod record;
 mod renew;
+mod shards;
 mod world;
-
-use std::time::Duration;
 
 use renew::renew;
 use world::World;
@@ -17,19 +18,18 @@ use world::World;
 use crate::{
     ca::{Ca, LevelError},
     core::{
-        changeset::ChainHash,
         compare::Previous,
-        crl::{Appearance, Crl, CrlRef},
-        der::write,
+        crl::{Crl, CrlError, CrlRef, SignedCrl},
+        delta::Neighbours,
         lints::{CrlBefore, CrlSource},
         replica::Replica,
-        seal::{CheckError, Checked, Findings},
+        scope::Scope,
+        seal::{CheckError, Checked, Findings, Linted},
         serial::CrlNumber,
-        time::{Timestamp, Window},
+        time::Timestamp,
     },
     driver::{DriverError, Trouble, Version},
-    index::{Published, ScopeRow},
-    shelf::{Label, sha256},
+    index::ScopeRow,
 };
 
 /// How a pass is to go.
@@ -109,7 +109,12 @@ pub enum PublishError {
     #[error("read the index: {0}")]
     Index(#[from] LevelError),
     #[error("plan the CRL: {0}")]
-    Plan(&'static str),
+    Plan(String),
+    #[error(
+        "plan the shards: certificates name their shard for life, and were told of {was} shards; \
+         put `shards = {was}` back"
+    )]
+    Shards { was: u16 },
     #[error("reserve a CRL number: {0}")]
     Number(#[source] DriverError),
     #[error("lint the draft: {0}")]
@@ -165,217 +170,198 @@ async fn publish_crl(
     options: Options,
     now: Timestamp,
 ) -> Result<Outcome, PublishError> {
-    let world = World::read(ca).await?;
-    let previous = world.previous();
+    // The worlds are read before the index: whoever reads more of it later has another version to find.
+    let world = World::read(ca, Scope::Full).await?;
+    let beside = match &ca.crl.delta {
+        Some(_) => Some(World::read(ca, Scope::Delta).await?),
+        None => None,
+    };
     let replica = ca.level(known).await?;
-    let crl = plan(ca, &replica, previous.as_ref(), &world, now)?;
-    let reason = due(&crl, ca, &replica, previous.as_ref(), &world, options, now);
-    let healed = world.healed.clone();
+    let mut pass = Pass { ca, replica: &replica, options, now, line: Line::of(&world) };
+    let mut outcome = full_and_delta(&mut pass, &world, beside.as_ref()).await?;
+    if outcome.reason != Reason::LostRace {
+        shards::publish(&mut pass, &mut outcome).await?;
+    }
+    Ok(outcome)
+}
+
+/// The full CRL, and the delta CRL that goes with it: RFC 5280 §5.2.4 asks for a complete CRL with each delta.
+async fn full_and_delta(
+    pass: &mut Pass<'_>,
+    world: &World<'_>,
+    beside: Option<&World<'_>>,
+) -> Result<Outcome, PublishError> {
+    let healed = world.healed.iter().chain(beside.into_iter().flat_map(|world| &world.healed)).cloned().collect();
+    let previous = world.previous();
+    let crl = plan::plan(pass, Scope::Full, previous.as_ref())?;
+    let mut reason = plan::due(pass, &crl, previous.as_ref(), world);
+    let number = previous.as_ref().and_then(|previous| previous.crl().number());
     let outcome = |published, number, reason| Outcome { published, number, reason, healed, trouble: None };
+    if let Some(beside) = beside {
+        let delta = plan::beside(pass, &crl);
+        let due = plan::due(pass, &delta, beside.previous().as_ref(), beside);
+        reason = if reason == Reason::NotDue { due } else { reason };
+    }
     if reason == Reason::NotDue {
-        if !options.dry_run {
-            finish(ca, &world, previous.as_ref(), now).await?;
+        if !pass.options.dry_run {
+            record::finish(pass, world).await?;
+            if let Some(beside) = beside {
+                record::finish(pass, beside).await?;
+            }
         }
-        return Ok(outcome(false, previous.and_then(|previous| previous.crl().number()), reason));
+        return Ok(outcome(false, number, reason));
+    }
+    let floor = beside.and_then(World::number).max(number);
+    let Some(reserved) = pass.reserve(floor).await? else {
+        return Ok(outcome(false, number, Reason::LostRace));
+    };
+    let planned = Crl { number: reserved, ..crl };
+    let full = match issue(pass, planned.clone(), world, None).await? {
+        Issued::Lost => return Ok(outcome(false, Some(reserved), Reason::LostRace)),
+        issued => issued,
+    };
+    let mut outcome = outcome(matches!(full, Issued::Out(..)), Some(reserved), reason);
+    outcome.add(&full);
+    if let Some(beside) = beside {
+        let issued = delta(pass, &planned, &full, world, beside).await;
+        // Where the full CRL is out, a delta CRL that is not is a trouble, and the next pass's work.
+        match issued {
+            Ok(issued) => outcome.add(&issued),
+            Err(error) if outcome.published => outcome.trouble(format!("delta CRL: {error}")),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(outcome)
+}
+
+/// The delta CRL that goes with the full CRL `planned`, which was just issued.
+async fn delta(
+    pass: &Pass<'_>,
+    planned: &Crl,
+    full: &Issued,
+    world: &World<'_>,
+    beside: &World<'_>,
+) -> Result<Issued, PublishError> {
+    let read = full.read().map_err(|error| PublishError::Plan(error.to_string()))?;
+    let archived = beside.archived_base(pass.now, planned).await?;
+    // Without a base that the index remembers, the full CRL continues itself: nothing can have changed since.
+    let itself = || Previous::of_this_pass(read.clone(), pass.replica);
+    let archived =
+        archived.as_ref().and_then(|(stored, seq)| Previous::verified(&stored.bytes, &pass.ca.issuer, Some(*seq)).ok());
+    let base = archived.or_else(|| world.previous().filter(|previous| previous.seq().is_some())).unwrap_or_else(itself);
+    let crl = plan::delta(pass, planned, &base)?;
+    issue(pass, crl, beside, Some(Neighbours { base, full: read })).await
+}
+
+/// What became of one CRL.
+enum Issued {
+    /// It is on the shelf; and what failed behind that point.
+    Out(Checked<Crl>, Option<String>),
+    /// A dry run ended before the key was used.
+    Dry(Linted<Crl>),
+    /// Another publisher was first.
+    Lost,
+}
+
+impl Issued {
+    fn read(&self) -> Result<CrlRef<'_>, CrlError> {
+        match self {
+            Self::Out(checked, _) => Ok(SignedCrl::read(checked.bytes())?.crl),
+            Self::Dry(linted) => CrlRef::read(linted.to_be_signed()),
+            Self::Lost => CrlRef::read(&[]),
+        }
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, issued: &Issued) {
+        if let Issued::Out(_, Some(trouble)) = issued {
+            self.trouble(trouble.clone());
+        }
     }
 
-    let Some(number) = reserve(ca, &crl, &world, options).await? else {
-        return Ok(outcome(false, previous.and_then(|previous| previous.crl().number()), Reason::LostRace));
-    };
-    let source = CrlSource { issuer: &ca.issuer, replica: &replica, now };
-    let linted = crl.draft(&ca.issuer, &replica).lint(&source).map_err(PublishError::Lint)?;
-    let before = CrlBefore { previous, replica: &replica };
+    fn trouble(&mut self, trouble: String) {
+        self.trouble = Some(self.trouble.take().into_iter().chain([trouble]).collect::<Vec<_>>().join("; "));
+    }
+}
+
+/// Draft, lint, sign, check, archive, replace.
+async fn issue(
+    pass: &Pass<'_>,
+    crl: Crl,
+    world: &World<'_>,
+    neighbours: Option<Neighbours<'_>>,
+) -> Result<Issued, PublishError> {
+    let Pass { ca, replica, now, .. } = *pass;
+    let source = CrlSource { issuer: &ca.issuer, replica, now };
+    let linted = crl.draft(&ca.issuer, replica).lint(&source).map_err(PublishError::Lint)?;
+    let before = CrlBefore { previous: world.previous(), replica, neighbours };
     let refused = if world.is_forked { PublishError::Forked } else { PublishError::Compare };
     linted.compare(&before).map_err(refused)?;
-    if options.dry_run {
-        return Ok(outcome(false, Some(number), reason));
+    if pass.options.dry_run {
+        return Ok(Issued::Dry(linted));
     }
     let signed = ca.signer().map_err(PublishError::Sign)?.sign(linted).await.map_err(PublishError::Sign)?;
     let checked = signed.check(ca.issuer.key(), &before).map_err(PublishError::Check)?;
 
-    let label = label(&checked, &replica);
+    let label = record::label(&checked, replica);
     ca.shelf.archive(&checked, label.clone()).await.map_err(PublishError::Store)?;
     // The commit point: relying parties see the old CRL before it, and the new one after it.
     match ca.shelf.publish(&checked, label.clone(), world.version.clone()).await {
-        Err(error) if error.trouble == Trouble::Conflict => {
-            return Ok(outcome(false, Some(number), Reason::LostRace));
-        }
+        Err(error) if error.trouble == Trouble::Conflict => return Ok(Issued::Lost),
         done => done.map_err(PublishError::Replace)?,
     }
-    let behind = confirm(ca, &published(&checked, &label, &replica, now), number).await;
-    let behind = behind.map_err(PublishError::Confirm);
-    let derived = derive(ca, checked.bytes()).await.map_err(PublishError::Replace);
     // The CRL is out; what failed behind it is repaired by the next pass.
-    let trouble = behind.and(derived).err().map(|error| error.to_string());
-    Ok(Outcome { trouble, ..outcome(true, Some(number), reason) })
+    let trouble = record::behind(pass, &checked, &label).await.err().map(|error| error.to_string());
+    Ok(Issued::Out(checked, trouble))
 }
 
-/// What the next CRL is to say.
-fn plan(
-    ca: &Ca,
-    replica: &Replica,
-    previous: Option<&Previous<'_>>,
-    world: &World<'_>,
-    now: Timestamp,
-) -> Result<Crl, PublishError> {
-    let appearance = previous
-        .and_then(|previous| Some(Appearance { this_update: previous.crl().this_update, seq: previous.seq()? }));
-    let start = now.before(ca.crl.backdate);
-    let mut crl = Crl {
-        number: next_number(previous, world.row.as_ref(), now)?,
-        window: window(start, ca)?,
-        distribution_points: ca.crl.distribution_points.clone(),
-        expired_since: ca.crl.keep_expired.then_some(ca.issuer.certificate().not_before),
-        previous: appearance,
-    };
-    // An entry may not be dated after thisUpdate, and thisUpdate goes on from CRL to CRL (HTTP's Last-Modified is made
-    // of it), if only by a second and never beyond now.
-    let newest = crl.entries(replica).filter_map(|status| status.revoked_at).max();
-    let floor = previous.map(|previous| previous.crl().this_update);
-    let floor = floor.map(|last| last.after(Duration::from_secs(1)).min(now).max(last));
-    let this = [Some(start), newest, floor].into_iter().flatten().max().unwrap_or(start);
-    crl.window = window(this, ca)?;
-    Ok(crl)
-}
-
-fn window(this: Timestamp, ca: &Ca) -> Result<Window, PublishError> {
-    let too_late = PublishError::Plan("thisUpdate would be at the end of time; check the clock");
-    Window::new(this, this.after(ca.crl.validity)).ok_or(too_late)
-}
-
-fn next_number(
-    previous: Option<&Previous<'_>>,
-    row: Option<&ScopeRow>,
-    now: Timestamp,
-) -> Result<CrlNumber, PublishError> {
-    let last = previous.and_then(|previous| previous.crl().number()).max(row.map(|row| row.number));
-    CrlNumber::next(last, now).ok_or(PublishError::Plan("the CRL number cannot rise above 2^64 - 1"))
-}
-
-fn due(
-    crl: &Crl,
-    ca: &Ca,
-    replica: &Replica,
-    previous: Option<&Previous<'_>>,
-    world: &World<'_>,
+/// What is the same for every CRL of a pass.
+struct Pass<'a> {
+    ca: &'a Ca,
+    replica: &'a Replica,
     options: Options,
     now: Timestamp,
-) -> Reason {
-    let Some(previous) = previous else {
-        return if world.healed.is_empty() { Reason::First } else { Reason::Healed };
-    };
-    let old = previous.crl();
-    let planned = crl.window.length();
-    let is_other = old.next_update.is_none_or(|next| next.since(old.this_update) != planned)
-        || old.inner_algorithm != ca.issuer.algorithm().identifier()
-        || !has_extensions_of(old, crl);
-    let refresh = old.this_update.after(ca.crl.backdate).after(ca.crl.refresh);
-    if !world.on_shelf {
-        Reason::Healed
-    } else if world.is_forked {
-        Reason::Readopted
-    } else if options.force {
-        Reason::Forced
-    } else if previous.seq().is_none_or(|seq| seq < replica.crl_seq()) {
-        Reason::Changed
-    } else if is_other {
-        Reason::Configuration
-    } else if now >= refresh {
-        Reason::Refresh
-    } else {
-        Reason::NotDue
+    line: Line,
+}
+
+/// The issuer's number line: the index's row of the full CRL, as it was read before the index.
+struct Line {
+    row: Option<ScopeRow>,
+    version: Version,
+    /// This pass's number, once it is reserved.
+    number: Option<CrlNumber>,
+}
+
+impl Line {
+    fn of(world: &World<'_>) -> Self {
+        Self { row: world.row.clone(), version: world.row_version.clone(), number: None }
     }
 }
 
-/// Whether the extensions that the configuration governs are those of `old`.
-fn has_extensions_of(old: &CrlRef<'_>, crl: &Crl) -> bool {
-    use crate::core::{crl::EXPIRED_CERTS_ON_CRL, der::oid::ISSUING_DISTRIBUTION_POINT};
-    let has = |id: &[u8]| old.extension(id).map(|extension| extension.value.to_vec());
-    has(ISSUING_DISTRIBUTION_POINT) == crl.distribution_point()
-        && has(EXPIRED_CERTS_ON_CRL).is_some() == crl.expired_since.is_some()
-}
-
-/// Reserves the CRL's number in the index before it is signed, so that no two CRLs ever share one. The row must still
-/// be the one read before the index was: otherwise another publisher, who may have read more, was first, and a
-/// higher number must not go to an older state.
-async fn reserve(ca: &Ca, crl: &Crl, world: &World<'_>, options: Options) -> Result<Option<CrlNumber>, PublishError> {
-    if options.dry_run {
-        return Ok(Some(crl.number));
-    }
-    let published = world.row.as_ref().and_then(|row| row.published.clone());
-    let row = ScopeRow { number: crl.number, published };
-    match ca.index.put_scope(&ca.name, "full", row, world.row_version.clone()).await {
-        Ok(_) => Ok(Some(crl.number)),
-        Err(error) if error.trouble == Trouble::Conflict => Ok(None),
-        Err(error) => Err(PublishError::Number(error)),
-    }
-}
-
-fn label(checked: &Checked<Crl>, replica: &Replica) -> Label {
-    Label {
-        number: checked.document().number.get(),
-        seq: replica.head().seq,
-        hash: replica.head().hash.to_string(),
-        sha256: sha256(checked.bytes()),
-    }
-}
-
-fn published(checked: &Checked<Crl>, label: &Label, replica: &Replica, now: Timestamp) -> Published {
-    let window = checked.document().window;
-    Published {
-        seq: label.seq,
-        hash: replica.head().hash,
-        sha256: label.sha256.clone(),
-        this_update: window.this(),
-        next_update: window.next(),
-        published_at: now,
-    }
-}
-
-/// Writes down what is on the shelf. Only the newest counts: a slower publisher does not overwrite a newer one's.
-async fn confirm(ca: &Ca, published: &Published, number: CrlNumber) -> Result<(), DriverError> {
-    loop {
-        let found = ca.index.scope(&ca.name, "full").await?;
-        let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
-        let newer = row
-            .as_ref()
-            .and_then(|row| row.published.as_ref())
-            .is_some_and(|last| last.this_update > published.this_update || last == published);
-        if newer {
-            return Ok(());
+impl Pass<'_> {
+    /// Reserves this pass's number in the index before anything is signed, so that no number ever means two states;
+    /// all CRLs of a pass share it (RFC 5280 §5.2.3). It is above `floor`. The row must still be the one read before
+    /// the index was: otherwise another publisher, who may have read more, was first, and a higher number must not go
+    /// to an older state.
+    async fn reserve(&mut self, floor: Option<CrlNumber>) -> Result<Option<CrlNumber>, PublishError> {
+        if let Some(number) = self.line.number.filter(|&number| Some(number) > floor) {
+            return Ok(Some(number));
         }
-        let number = row.map_or(number, |row| row.number.max(number));
-        let row = ScopeRow { number, published: Some(published.clone()) };
-        match ca.index.put_scope(&ca.name, "full", row, version).await {
-            Err(error) if error.trouble == Trouble::Conflict => {}
-            done => return done.map(|_| ()),
+        let last = floor.max(self.line.number).max(self.line.row.as_ref().map(|row| row.number));
+        let number = CrlNumber::next(last, self.now)
+            .ok_or_else(|| PublishError::Plan("the CRL number cannot rise above 2^64 - 1".to_owned()))?;
+        if !self.options.dry_run {
+            let published = self.line.row.as_ref().and_then(|row| row.published.clone());
+            let row = ScopeRow { number, published };
+            let (index, name) = (&self.ca.index, &self.ca.name);
+            match index.put_scope(name, &Scope::Full.key(), row, self.line.version.clone()).await {
+                Ok(version) => self.line.version = version,
+                Err(error) if error.trouble == Trouble::Conflict => return Ok(None),
+                Err(error) => return Err(PublishError::Number(error)),
+            }
         }
+        self.line.number = Some(number);
+        Ok(Some(number))
     }
-}
-
-/// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from the CRL.
-async fn finish(
-    ca: &Ca,
-    world: &World<'_>,
-    previous: Option<&Previous<'_>>,
-    now: Timestamp,
-) -> Result<(), PublishError> {
-    let (Some(stored), Some(crl)) = (&world.stored, previous.map(Previous::crl)) else { return Ok(()) };
-    let known = world.row.as_ref().and_then(|row| row.published.as_ref());
-    let sha256 = sha256(&stored.bytes);
-    let label = stored.label.as_ref().filter(|label| label.sha256 == sha256);
-    let label = label.and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
-    if known.is_none_or(|known| known.sha256 != sha256)
-        && let (Some((seq, hash)), Some(number), Some(next_update)) = (label, crl.number(), crl.next_update)
-    {
-        let found = Published { seq, hash, sha256, this_update: crl.this_update, next_update, published_at: now };
-        confirm(ca, &found, number).await.map_err(PublishError::Confirm)?;
-    }
-    derive(ca, &stored.bytes).await.map_err(PublishError::Replace)
-}
-
-/// What stands beside the CRL on the shelf and follows from it: its PEM twin, and the CA certificate.
-async fn derive(ca: &Ca, crl: &[u8]) -> Result<(), DriverError> {
-    ca.shelf.keep_derived(".crl.pem", "application/x-pem-file", write::pem("X509 CRL", crl).as_bytes()).await?;
-    ca.shelf.keep_derived(".cer", "application/pkix-cert", &ca.issuer.certificate().der).await
 }

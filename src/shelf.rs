@@ -17,6 +17,7 @@ use crate::{
     azure::blob::Container,
     core::{
         crl::Crl,
+        scope::Scope,
         seal::Checked,
         serial::{CrlNumber, hex},
     },
@@ -175,31 +176,37 @@ impl Shelf {
         &self.shelf
     }
 
-    /// What relying parties fetch now.
+    /// The full CRL that relying parties fetch now.
     pub async fn current(&self) -> Result<Option<Stored>, DriverError> {
-        self.shelf.get(&self.name(".crl")).await
+        self.current_of(Scope::Full).await
+    }
+
+    /// The CRL of a scope that relying parties fetch now.
+    pub async fn current_of(&self, scope: Scope) -> Result<Option<Stored>, DriverError> {
+        self.shelf.get(&self.name(&scope.file())).await
     }
 
     /// Replaces what relying parties fetch, if it is still what was read.
     pub async fn publish(&self, crl: &Checked<Crl>, label: Label, read: Version) -> Result<(), DriverError> {
-        self.shelf.replace(&self.name(".crl"), self.content(crl.bytes(), Some(label), CRL_TYPE), read).await
+        let name = self.name(&crl.document().scope.file());
+        self.shelf.replace(&name, self.content(crl.bytes(), Some(label), CRL_TYPE), read).await
     }
 
     /// Keeps a CRL for ever.
     pub async fn archive(&self, crl: &Checked<Crl>, label: Label) -> Result<(), DriverError> {
-        let name = self.archived(crl.document().number);
+        let name = self.archived(crl.document().scope, crl.document().number);
         self.archive.create(&name, self.content(crl.bytes(), Some(label), CRL_TYPE)).await
     }
 
-    /// The CRL with this number from the archive.
-    pub async fn from_archive(&self, number: CrlNumber) -> Result<Option<Stored>, DriverError> {
-        self.archive.get(&self.archived(number)).await
+    /// The CRL of a scope with this number from the archive.
+    pub async fn from_archive(&self, scope: Scope, number: CrlNumber) -> Result<Option<Stored>, DriverError> {
+        self.archive.get(&self.archived(scope, number)).await
     }
 
-    /// The numbers of the CRLs in the archive.
-    pub async fn archived_numbers(&self) -> Result<Vec<CrlNumber>, DriverError> {
-        let names = self.archive.list(&self.issuer).await?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix(".crl")?.parse().ok()).map(CrlNumber::known).collect())
+    /// The numbers of a scope's CRLs in the archive.
+    pub async fn archived_numbers(&self, scope: Scope) -> Result<Vec<CrlNumber>, DriverError> {
+        let (names, suffix) = (self.archive.list(&self.issuer).await?, scope.archived());
+        Ok(names.iter().filter_map(|name| name.strip_suffix(&*suffix)?.parse().ok()).map(CrlNumber::known).collect())
     }
 
     /// Writes bytes to the shelf under the issuer's name and `suffix`, unless they are there already.
@@ -226,7 +233,7 @@ impl Shelf {
         format!("{}{suffix}", self.issuer)
     }
 
-    fn archived(&self, number: CrlNumber) -> String {
-        format!("{}/{number}.crl", self.issuer)
+    fn archived(&self, scope: Scope, number: CrlNumber) -> String {
+        format!("{}/{number}{}", self.issuer, scope.archived())
     }
 }

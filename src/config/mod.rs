@@ -14,7 +14,14 @@ use std::{
 use settings::{SettingsError, Source, Values};
 use url::Url;
 
-use crate::{azure::vault::Object, core::key::SignatureAlgorithm, local::pem_key::NewKey};
+use crate::{
+    azure::vault::Object,
+    core::{
+        key::SignatureAlgorithm,
+        scope::{Contains, MAX_SHARDS, Scope, Shard},
+    },
+    local::pem_key::NewKey,
+};
 
 /// Everything that was configured.
 #[derive(Clone, Debug)]
@@ -99,8 +106,45 @@ pub struct CrlConfig {
     pub backdate: Duration,
     /// The URLs of the issuing distribution point of a full CRL; none unless asked for.
     pub distribution_points: Vec<String>,
+    /// Those of a shard, with `{shard}` where its name stands; never empty.
+    pub shard_points: Vec<String>,
+    /// Where delta CRLs are fetched, and their validity; none without them.
+    pub delta: Option<(String, Duration)>,
+    /// How many shards there are beside the full CRL; 1: none.
+    pub shards: u16,
+    /// Which certificates there are at all.
+    pub contains: Contains,
     /// Never drop expired certificates, and say so.
     pub keep_expired: bool,
+}
+
+impl CrlConfig {
+    /// What is published, in this order.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> {
+        let delta = self.delta.is_some().then_some(Scope::Delta);
+        [Scope::Full].into_iter().chain(delta).chain(self.shards().map(Scope::Shard))
+    }
+
+    /// The shards; none where the full CRL is all.
+    pub fn shards(&self) -> impl DoubleEndedIterator<Item = Shard> + use<> {
+        Shard::all(if self.shards > 1 { self.shards } else { 0 })
+    }
+
+    /// nextUpdate - thisUpdate of the CRLs of a scope.
+    pub fn validity_of(&self, scope: Scope) -> Duration {
+        match (scope, &self.delta) {
+            (Scope::Delta, Some((_, validity))) => *validity,
+            _ => self.validity,
+        }
+    }
+
+    /// The URLs of a scope's issuing distribution point. RFC 5280 §5.2.4: a delta CRL has that of its base.
+    pub fn points_of(&self, scope: Scope) -> Vec<String> {
+        match scope {
+            Scope::Full | Scope::Delta => self.distribution_points.clone(),
+            Scope::Shard(shard) => self.shard_points.iter().map(|url| url.replace("{shard}", &shard.name())).collect(),
+        }
+    }
 }
 
 /// How OCSP is answered.
@@ -171,7 +215,7 @@ impl Config {
             let url = if text.is_empty() { format!("http://{listen}") } else { text.to_owned() };
             (url.starts_with("http://") || url.starts_with("https://")).then(|| url.trim_end_matches('/').to_owned())
         })?;
-        let issuers: Vec<_> = (0..values.issuers()).map(|at| read.issuer(at)).collect::<Result<_, _>>()?;
+        let issuers: Vec<_> = (0..values.issuers()).map(|at| read.issuer(at, &public_url)).collect::<Result<_, _>>()?;
         if issuers.is_empty() {
             let what = "no issuer is configured; add an [[issuer]] with name, certificate, key and credential";
             return Err(ConfigError::Whole(what.to_owned()));
@@ -251,7 +295,7 @@ impl Read<'_> {
         Ok(duration)
     }
 
-    fn issuer(&self, at: usize) -> Result<IssuerConfig, ConfigError> {
+    fn issuer(&self, at: usize, public_url: &str) -> Result<IssuerConfig, ConfigError> {
         let key = |key: &str| format!("issuer.{at}.{key}");
         let name = self.parse(&key("name"), NAME_RULE, |text| is_name(text).then(|| text.to_owned()))?;
         let signature = self.parse(
@@ -267,13 +311,14 @@ impl Read<'_> {
             _ => Some(self.object(&key("key"), "keys")?),
         };
         Ok(IssuerConfig {
-            name,
             certificate: self.object(&key("certificate"), "certificates")?,
             key: ca_key,
             credential: self.object(&key("credential"), "secrets")?,
             signature,
-            crl: self.crl(&key("crl"))?,
+            crl: self.crl(&key("crl"), &format!("{public_url}/crl/{name}"))?,
+
             ocsp: self.ocsp(&key("ocsp"))?,
+            name,
         })
     }
 
@@ -288,13 +333,33 @@ impl Read<'_> {
         Ok(Alias { mount, issuer })
     }
 
-    fn crl(&self, section: &str) -> Result<CrlConfig, ConfigError> {
+    /// `url` is where the issuer's CRLs are fetched, without what tells them apart.
+    fn crl(&self, section: &str, url: &str) -> Result<CrlConfig, ConfigError> {
         let key = |key: &str| format!("{section}.{key}");
+        let (shard_points, distribution_points) =
+            self.distribution_points(&key("idp"))?.into_iter().partition::<Vec<_>, _>(|url| url.contains("{shard}"));
+        let shard_points = if shard_points.is_empty() { vec![format!("{url}/{{shard}}.crl")] } else { shard_points };
+        let delta = self.parse(&key("delta"), "is neither \"off\" nor a duration like 4h", |text| match text {
+            "off" => Some(None),
+            text => humantime::parse_duration(text).ok().filter(|delta| delta.subsec_nanos() == 0).map(Some),
+        })?;
         let crl = CrlConfig {
             validity: self.duration(&key("validity"))?,
-            refresh: self.duration(&key("refresh"))?,
+            // RFC 5280 §5.2.4: whenever a delta CRL is issued, so is a complete one.
+            refresh: delta.iter().map(|delta| *delta / 2).fold(self.duration(&key("refresh"))?, Duration::min),
             backdate: self.duration(&key("backdate"))?,
-            distribution_points: self.distribution_points(&key("idp"))?,
+            distribution_points,
+            shard_points,
+            delta: delta.map(|delta| (format!("{url}-delta.crl"), delta)),
+            shards: self.parse(&key("shards"), "is not a power of two up to 256", |text| {
+                text.parse().ok().filter(|count: &u16| count.is_power_of_two() && *count <= MAX_SHARDS)
+            })?,
+            contains: self.parse(&key("contains"), "is not all, user or ca", |text| match text {
+                "all" => Some(Contains::All),
+                "user" => Some(Contains::User),
+                "ca" => Some(Contains::Ca),
+                _ => None,
+            })?,
             keep_expired: self.parse(&key("keep_expired"), "is not true or false", |text| text.parse().ok())?,
         };
         if crl.refresh + crl.backdate >= crl.validity {
@@ -305,10 +370,10 @@ impl Read<'_> {
         if crl.refresh < Duration::from_secs(60) {
             return Err(self.error(&key("refresh"), "is shorter than a minute, the timer's tick"));
         }
-        self.parse(&key("delta"), "is not supported by this version; leave it \"off\"", |text| {
-            (text == "off").then_some(())
-        })?;
-        self.parse(&key("shards"), "is not supported by this version; leave it 1", |text| (text == "1").then_some(()))?;
+        if delta.is_some_and(|delta| delta < 2 * crl.backdate.max(Duration::from_secs(120)) || delta > crl.validity) {
+            let what = "must be at least four minutes and twice backdate, and at most validity";
+            return Err(self.error(&key("delta"), what));
+        }
         Ok(crl)
     }
 

@@ -1,6 +1,6 @@
 //! Certificate revocation lists: drafting one, and reading any.
 //!
-//! In scope: RFC 5280 §5, full CRLs. [`Crl::draft`] writes with [`mod@write`]; [`CrlRef`] reads with [`Reader`], in one
+//! In scope: RFC 5280 §5, full, delta and sharded CRLs. [`Crl::draft`] writes with [`mod@write`]; [`CrlRef`] reads with [`Reader`], in one
 //! pass over borrowed bytes, and shares nothing with the writer.
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
     key::SignatureAlgorithm,
     replica::Replica,
     revocation::{Reason, Status},
+    scope::{Base, Contains, Scope},
     seal::{Draft, Tbs},
     serial::{CrlNumber, Serial, SerialError},
     time::{TimeError, Timestamp, Window},
@@ -21,8 +22,16 @@ pub struct Crl {
     pub number: CrlNumber,
     /// thisUpdate and nextUpdate.
     pub window: Window,
+    /// What it is about.
+    pub scope: Scope,
     /// The URLs of its issuing distribution point; none on a full CRL for everybody (RFC 5280 §5.2.5).
     pub distribution_points: Vec<String>,
+    /// Which certificates there are at all.
+    pub contains: Contains,
+    /// Where its delta CRL is; none on delta CRLs (RFC 5280 §5.2.6).
+    pub freshest: Option<String>,
+    /// On a delta CRL: the full CRL that it continues, and its rows.
+    pub delta: Option<(Base, Vec<Status>)>,
     /// Since when expired certificates are kept on it (X.509 §9.5.2.8); none where they are dropped.
     pub expired_since: Option<Timestamp>,
     /// The last published CRL, for what it has listed already.
@@ -46,12 +55,16 @@ impl Crl {
             (Some(end), Some(previous)) => end < previous.this_update && status.seq <= previous.seq,
             _ => false,
         };
-        status.is_listed() && (self.expired_since.is_some() || !has_appeared_expired())
+        status.is_listed()
+            && self.scope.holds(&status.serial)
+            && (self.expired_since.is_some() || !has_appeared_expired())
     }
 
     /// The statuses that stand on this CRL, in order of serial.
     pub fn entries<'a>(&'a self, replica: &'a Replica) -> impl Iterator<Item = &'a Status> {
-        replica.rows().filter(|status| self.lists(status))
+        let changes = self.delta.iter().flat_map(|(_, rows)| rows);
+        let all = self.delta.is_none().then(|| replica.rows().filter(|status| self.lists(status)));
+        all.into_iter().flatten().chain(changes)
     }
 
     /// Writes the bytes to be signed.
@@ -74,7 +87,20 @@ impl Crl {
 
     /// The value of the issuing distribution point, if there is to be one.
     pub fn distribution_point(&self) -> Option<Vec<u8>> {
-        (!self.distribution_points.is_empty()).then(|| distribution_point(&self.distribution_points))
+        // RFC 5280 §5.2.5: TRUE alone is encoded, and "at most one" of these stands there.
+        let contains: &[u8] = match self.contains {
+            Contains::All => &[],
+            Contains::User => &[0x81, 1, 0xff],
+            Contains::Ca => &[0x82, 1, 0xff],
+        };
+        let point = point_name(&self.distribution_points);
+        (!point.is_empty() || !contains.is_empty()).then(|| write::sequence(&[&point, contains]))
+    }
+
+    /// The value of the freshest CRL, if there is to be one.
+    pub fn freshest_point(&self) -> Option<Vec<u8>> {
+        let url = self.freshest.as_ref()?;
+        Some(write::sequence(&[&write::sequence(&[&point_name(std::slice::from_ref(url))])]))
     }
 
     fn before_entries(&self, issuer: &Issuer) -> Vec<u8> {
@@ -103,18 +129,27 @@ impl Crl {
         let expired = self
             .expired_since
             .map_or(vec![], |since| write::extension(EXPIRED_CERTS_ON_CRL, false, &write::generalized_time(since)));
-        write::sequence(&[&authority, &number, &point, &expired])
+        // RFC 5280 §5.2.4: "The delta CRL indicator is a critical CRL extension".
+        let base = self.delta.as_ref().map_or(vec![], |(base, _)| {
+            write::extension(oid::DELTA_CRL_INDICATOR, true, &write::integer(base.number.get()))
+        });
+        // RFC 5280 §5.2.6: non-critical, and the syntax of cRLDistributionPoints.
+        let freshest =
+            self.freshest_point().map_or(vec![], |points| write::extension(oid::FRESHEST_CRL, false, &points));
+        write::sequence(&[&authority, &number, &base, &point, &freshest, &expired])
     }
 }
 
 /// id-ce-expiredCertsOnCRL (X.509 §9.5.2.8).
 pub const EXPIRED_CERTS_ON_CRL: &[u8] = &[0x55, 0x1d, 0x3c];
 
-/// `IssuingDistributionPoint { distributionPoint [0] { fullName [0] { uniformResourceIdentifier [6] … } } }`.
-fn distribution_point(urls: &[String]) -> Vec<u8> {
+/// `distributionPoint [0] { fullName [0] { uniformResourceIdentifier [6] … } }`; empty without URLs.
+fn point_name(urls: &[String]) -> Vec<u8> {
+    if urls.is_empty() {
+        return vec![];
+    }
     let names: Vec<_> = urls.iter().map(|url| write::value(tag::context_primitive(6), &[url.as_bytes()])).collect();
-    let full_name = write::value(tag::context(0), &[&names.concat()]);
-    write::sequence(&[&write::value(tag::context(0), &[&full_name])])
+    write::value(tag::context(0), &[&write::value(tag::context(0), &[&names.concat()])])
 }
 
 /// `Extension { reasonCode, ENUMERATED }` up to the reason (RFC 5280 §5.3.1).
@@ -311,7 +346,16 @@ impl<'a> CrlRef<'a> {
 
     /// Its number, if it has one of at most 64 bits.
     pub fn number(&self) -> Option<CrlNumber> {
-        let mut value = Reader::new(self.extension(oid::CRL_NUMBER)?.value);
+        self.number_in(oid::CRL_NUMBER)
+    }
+
+    /// On a delta CRL, the number of the full CRL that it continues.
+    pub fn base_number(&self) -> Option<CrlNumber> {
+        self.number_in(oid::DELTA_CRL_INDICATOR)
+    }
+
+    fn number_in(&self, id: &[u8]) -> Option<CrlNumber> {
+        let mut value = Reader::new(self.extension(id)?.value);
         let number = CrlNumber::from_integer(value.content(tag::INTEGER, "").ok()?)?;
         value.finish("").ok()?;
         Some(number)

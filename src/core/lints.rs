@@ -8,10 +8,12 @@ use x509_cert::ext::pkix;
 use super::{
     compare::{self, Previous},
     crl::{Crl, CrlRef, EXPIRED_CERTS_ON_CRL, Entry},
+    delta::{self, Neighbours},
     der::{oid, tag},
     issuer::Issuer,
     replica::Replica,
     revocation::Status,
+    scope::Contains,
     seal::{Document, Findings},
     time::Timestamp,
 };
@@ -34,6 +36,8 @@ pub struct CrlBefore<'a> {
     pub previous: Option<Previous<'a>>,
     /// What explains the differences.
     pub replica: &'a Replica,
+    /// For a delta CRL, the full CRLs that it must fit.
+    pub neighbours: Option<Neighbours<'a>>,
 }
 
 impl Document for Crl {
@@ -54,15 +58,22 @@ impl Document for Crl {
     }
 
     fn compare(&self, tbs: &[u8], before: &CrlBefore<'_>) -> Findings {
-        match (&before.previous, CrlRef::read(tbs)) {
-            (None, Ok(_)) => Findings::default(),
-            (Some(previous), Ok(read)) => compare::crls(&read, previous, before.replica),
-            (_, Err(error)) => {
-                let mut findings = Findings::default();
-                findings.add("der", "RFC 5280 §5.1", error.to_string());
-                findings
+        let mut findings = Findings::default();
+        match CrlRef::read(tbs) {
+            Ok(read) => {
+                if let Some(previous) = &before.previous {
+                    findings = compare::crls(&read, previous, before.replica);
+                }
+                if let Some(neighbours) = &before.neighbours {
+                    findings.0.extend(delta::fits(&read, neighbours).0);
+                }
+                let is_complete = self.delta.is_some() == before.neighbours.is_some();
+                let detail = "a delta CRL, and nothing else, is compared with its full CRLs";
+                findings.require(is_complete, "delta_unproven", "RFC 5280 §5.2.4", detail);
             }
+            Err(error) => findings.add("der", "RFC 5280 §5.1", error.to_string()),
         }
+        findings
     }
 }
 
@@ -108,9 +119,10 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
         let (name, critical, planned) = match extension.id {
             oid::AUTHORITY_KEY_IDENTIFIER => ("authority key identifier", false, true),
             oid::CRL_NUMBER => ("CRL number", false, true),
-            oid::ISSUING_DISTRIBUTION_POINT => {
-                ("issuing distribution point", true, !crl.distribution_points.is_empty())
-            }
+            oid::ISSUING_DISTRIBUTION_POINT => ("issuing distribution point", true, crl.distribution_point().is_some()),
+            oid::DELTA_CRL_INDICATOR => ("delta CRL indicator", true, crl.delta.is_some()),
+            // RFC 5280 §5.2.6: "This extension MUST NOT appear in delta CRLs."
+            oid::FRESHEST_CRL => ("freshest CRL", false, crl.freshest.is_some() && crl.delta.is_none()),
             EXPIRED_CERTS_ON_CRL => ("expired certificates on CRL", false, crl.expired_since.is_some()),
             _ => ("unknown extension", false, false),
         };
@@ -130,10 +142,23 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
         format!("the CRL number is not {}", crl.number),
     );
     findings.require(
-        points(read).as_ref() == Some(&crl.distribution_points),
+        points(read).as_ref() == Some(&(crl.distribution_points.clone(), crl.contains)),
         "issuing_distribution_point",
         "RFC 5280 §5.2.5",
-        "the issuing distribution point is not exactly the planned URLs",
+        "the issuing distribution point is not exactly the planned URLs and certificates",
+    );
+    findings.require(
+        read.base_number() == crl.delta.as_ref().map(|(base, _)| base.number)
+            && read.base_number().is_none_or(|base| base <= crl.number),
+        "delta_crl_indicator",
+        "RFC 5280 §5.2.4",
+        "the base is not the planned CRL, or is newer than the delta",
+    );
+    findings.require(
+        freshest(read) == Some(crl.freshest.iter().cloned().collect()),
+        "freshest_crl",
+        "RFC 5280 §5.2.6",
+        "the freshest CRL is not exactly the planned URL",
     );
     findings.require(
         read.extension(EXPIRED_CERTS_ON_CRL).is_some() == crl.expired_since.is_some(),
@@ -157,28 +182,45 @@ fn authority(read: &CrlRef<'_>, issuer: &Issuer, findings: &mut Findings) {
     findings.require(good, "authority_key_identifier", "RFC 5280 §5.2.1", detail);
 }
 
-/// The URLs of the issuing distribution point; empty without one, none where it says anything else.
-fn points(read: &CrlRef<'_>) -> Option<Vec<String>> {
-    use pkix::name::{DistributionPointName, GeneralName};
-    let Some(extension) = read.extension(oid::ISSUING_DISTRIBUTION_POINT) else { return Some(vec![]) };
+/// What the issuing distribution point says; nothing without one, none where it says what we never say.
+fn points(read: &CrlRef<'_>) -> Option<(Vec<String>, Contains)> {
+    let Some(extension) = read.extension(oid::ISSUING_DISTRIBUTION_POINT) else {
+        return Some((vec![], Contains::All));
+    };
     let point = pkix::IssuingDistributionPoint::from_der(extension.value).ok()?;
     // x509-cert writes FALSE defaults away, so equal bytes mean that none stands there.
     (point.to_der().ok()? == extension.value).then_some(())?;
-    let limited = point.only_contains_user_certs
-        || point.only_contains_ca_certs
-        || point.only_contains_attribute_certs
-        || point.indirect_crl
-        || point.only_some_reasons.is_some();
-    match point.distribution_point {
-        Some(DistributionPointName::FullName(names)) if !limited => names
-            .iter()
-            .map(|name| match name {
-                GeneralName::UniformResourceIdentifier(url) => Some(url.to_string()),
-                _ => None,
-            })
-            .collect(),
+    let is_other = point.only_contains_attribute_certs || point.indirect_crl || point.only_some_reasons.is_some();
+    let contains = match (point.only_contains_user_certs, point.only_contains_ca_certs) {
+        (false, false) => Contains::All,
+        (true, false) => Contains::User,
+        (false, true) => Contains::Ca,
+        (true, true) => return None,
+    };
+    let urls = point.distribution_point.map_or(Some(vec![]), |name| urls(&name));
+    urls.filter(|_| !is_other).map(|urls| (urls, contains))
+}
+
+/// The URLs of the freshest CRL; empty without one.
+fn freshest(read: &CrlRef<'_>) -> Option<Vec<String>> {
+    let Some(extension) = read.extension(oid::FRESHEST_CRL) else { return Some(vec![]) };
+    let points = pkix::FreshestCrl::from_der(extension.value).ok()?;
+    let point = |point: &pkix::crl::dp::DistributionPoint| {
+        let is_plain = point.reasons.is_none() && point.crl_issuer.is_none();
+        point.distribution_point.as_ref().filter(|_| is_plain).and_then(urls)
+    };
+    points.0.iter().map(point).collect::<Option<Vec<_>>>().map(|points| points.concat())
+}
+
+/// The URLs of a full name; none where it is anything else.
+fn urls(name: &pkix::name::DistributionPointName) -> Option<Vec<String>> {
+    use pkix::name::{DistributionPointName, GeneralName};
+    let DistributionPointName::FullName(names) = name else { return None };
+    let url = |name: &GeneralName| match name {
+        GeneralName::UniformResourceIdentifier(url) => Some(url.to_string()),
         _ => None,
-    }
+    };
+    names.iter().map(url).collect()
 }
 
 fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut Findings) {
@@ -227,6 +269,8 @@ fn one_entry(entry: &Entry, read: &CrlRef<'_>, findings: &mut Findings) {
     match entry.reason {
         // RFC 5280 §5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using the unspecified (0)".
         Some(0) => findings.add("reason_unspecified", "RFC 5280 §5.3.1", format!("serial {serial}: reason 0")),
+        // "removeFromCRL … reason code … MUST only appear in delta CRLs".
+        Some(8) if read.base_number().is_some() => {}
         Some(8) => findings.add("remove_from_crl", "RFC 5280 §5.3.1", format!("serial {serial}: removeFromCRL")),
         Some(code) if entry.reason().is_err() => {
             findings.add("reason_unknown", "RFC 5280 §5.3.1", format!("serial {serial}: reason {code}"));

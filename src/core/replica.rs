@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, iter::Peekable, sync::Arc};
 
 use super::{
     changeset::{Counts, Head, Linked},
-    revocation::Status,
+    revocation::{Event, Status},
     serial::Serial,
 };
 
@@ -29,6 +29,8 @@ pub struct Fold {
     recent: BTreeMap<Serial, Status>,
     head: Head,
     crl_seq: u64,
+    /// Serials whose hold was lifted, and in which change set.
+    released: BTreeMap<Serial, u64>,
 }
 
 /// Why a journal is not to be believed.
@@ -64,7 +66,13 @@ pub enum ReplicaError {
 impl Fold {
     /// Of an empty journal.
     pub fn new(spki_hash: &[u8; 32]) -> Self {
-        Self { base: Arc::default(), recent: BTreeMap::new(), head: Head::genesis(spki_hash), crl_seq: 0 }
+        Self {
+            base: Arc::default(),
+            recent: BTreeMap::new(),
+            head: Head::genesis(spki_hash),
+            crl_seq: 0,
+            released: BTreeMap::new(),
+        }
     }
 
     /// The last change set read.
@@ -89,6 +97,13 @@ impl Fold {
             }
             if set.changes.iter().any(|(event, _)| event.touches_crls()) {
                 self.crl_seq = set.seq;
+            }
+            for (event, status) in &set.changes {
+                if *event == Event::Released {
+                    self.released.insert(status.serial, set.seq);
+                } else if status.is_listed() && !self.released.is_empty() {
+                    self.released.remove(&status.serial);
+                }
             }
             changed.extend(set.changes.iter().map(|(_, status)| *status));
         }
@@ -157,6 +172,11 @@ impl Replica {
         self.fold.crl_seq
     }
 
+    /// The change set that lifted the hold of a serial, if that was the last thing that CRLs saw of it.
+    pub fn released_at(&self, serial: &Serial) -> Option<u64> {
+        self.fold.released.get(serial).copied()
+    }
+
     /// How many rows are in which state.
     pub fn counts(&self) -> Counts {
         self.fold.head.counts
@@ -208,7 +228,7 @@ mod tests {
     use super::*;
     use crate::core::{
         changeset::{ChainHash, ChangeSet},
-        revocation::{Event, Reason, State},
+        revocation::{Reason, State},
         time::Timestamp,
     };
 

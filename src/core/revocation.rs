@@ -17,6 +17,8 @@ pub enum Reason {
     Superseded = 4,
     CessationOfOperation = 5,
     CertificateHold = 6,
+    /// Stands on delta CRLs alone; nobody can revoke with it (RFC 5280 §5.3.1).
+    RemoveFromCrl = 8,
     PrivilegeWithdrawn = 9,
     AaCompromise = 10,
 }
@@ -33,7 +35,7 @@ pub enum ReasonError {
 }
 
 impl Reason {
-    /// Every reason.
+    /// Every reason to revoke.
     pub const ALL: [Self; 8] = [
         Self::KeyCompromise,
         Self::CaCompromise,
@@ -54,6 +56,7 @@ impl Reason {
             Self::Superseded => "superseded",
             Self::CessationOfOperation => "cessationOfOperation",
             Self::CertificateHold => "certificateHold",
+            Self::RemoveFromCrl => "removeFromCRL",
             Self::PrivilegeWithdrawn => "privilegeWithdrawn",
             Self::AaCompromise => "aACompromise",
         }

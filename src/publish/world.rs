@@ -2,7 +2,13 @@
 
 use crate::{
     ca::Ca,
-    core::{compare::Previous, serial::CrlNumber},
+    core::{
+        compare::Previous,
+        crl::{Crl, EXPIRED_CERTS_ON_CRL},
+        scope::Scope,
+        serial::CrlNumber,
+        time::Timestamp,
+    },
     driver::Version,
     index::ScopeRow,
     shelf::{Label, Stored, sha256},
@@ -16,6 +22,8 @@ const TRIES: usize = 16;
 /// What is on the shelf, in the archive and in the index's row about them.
 pub(super) struct World<'a> {
     ca: &'a Ca,
+    /// Of which CRLs.
+    pub(super) scope: Scope,
     /// What a replace must find.
     pub(super) version: Version,
     /// The CRL to compare with: the shelf's, or the archive's newest where the shelf's is not ours or is older.
@@ -34,13 +42,14 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) async fn read(ca: &'a Ca) -> Result<Self, PublishError> {
-        let shelf = ca.shelf.current().await.map_err(PublishError::Shelf)?;
-        let row = ca.index.scope(&ca.name, "full").await.map_err(|error| PublishError::Index(error.into()))?;
+    pub(super) async fn read(ca: &'a Ca, scope: Scope) -> Result<Self, PublishError> {
+        let shelf = ca.shelf.current_of(scope).await.map_err(PublishError::Shelf)?;
+        let row = ca.index.scope(&ca.name, &scope.key()).await.map_err(|error| PublishError::Index(error.into()))?;
         let (row, row_version) = row.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
         let version = shelf.as_ref().map_or(Version::Absent, |stored| stored.version.clone());
         let mut world = Self {
             ca,
+            scope,
             version,
             stored: shelf,
             label: None,
@@ -76,7 +85,7 @@ impl<'a> World<'a> {
         match Previous::verified(&stored.bytes, &self.ca.issuer, None) {
             Ok(previous) => previous.crl().number(),
             Err(error) => {
-                let name = self.ca.shelf.name(".crl");
+                let name = self.ca.shelf.name(&self.scope.file());
                 self.healed.push(format!("the shelf's {name} is not a CRL of ours and is replaced: {error}"));
                 self.stored = None;
                 self.on_shelf = false;
@@ -118,6 +127,34 @@ impl<'a> World<'a> {
         Previous::verified(&stored.bytes, &self.ca.issuer, seq).ok()
     }
 
+    /// Its number.
+    pub(super) fn number(&self) -> Option<CrlNumber> {
+        self.previous().and_then(|previous| previous.crl().number())
+    }
+
+    /// The full CRL that this delta CRL continues, and the change set it was made from, as long as it is worth to be
+    /// continued: in the archive, made from this journal, kept by the same rule, and not older than half of its life,
+    /// since a delta CRL grows with the age of its base.
+    pub(super) async fn archived_base(
+        &self,
+        now: Timestamp,
+        full: &Crl,
+    ) -> Result<Option<(Stored, u64)>, PublishError> {
+        let Some(number) = self.previous().and_then(|previous| previous.crl().base_number()) else { return Ok(None) };
+        let found = self.ca.shelf.from_archive(Scope::Full, number).await.map_err(PublishError::Archive)?;
+        let Some(stored) = found.filter(|stored| self.is_ours(stored, number)) else { return Ok(None) };
+        let Some(label) = stored.label.clone().filter(|label| label.sha256 == sha256(&stored.bytes)) else {
+            return Ok(None);
+        };
+        let remembered = self.ca.remembers(&label).await.map_err(|error| PublishError::Index(error.into()))?;
+        let is_young = Previous::verified(&stored.bytes, &self.ca.issuer, None).is_ok_and(|base| {
+            let keeps_expired = base.crl().extension(EXPIRED_CERTS_ON_CRL).is_some();
+            keeps_expired == full.expired_since.is_some()
+                && base.crl().this_update.after(self.ca.crl.validity / 2) > now
+        });
+        Ok((remembered && is_young).then_some((stored, label.seq)))
+    }
+
     /// Whether it is a CRL of ours, and under its own number.
     fn is_ours(&self, stored: &Stored, number: CrlNumber) -> bool {
         let previous = Previous::verified(&stored.bytes, &self.ca.issuer, None);
@@ -126,10 +163,10 @@ impl<'a> World<'a> {
 
     /// The newest CRL in the archive that is ours; newer ones that are not are reported.
     async fn newest_archived(&mut self) -> Result<Option<(CrlNumber, Stored)>, PublishError> {
-        let mut numbers = self.ca.shelf.archived_numbers().await.map_err(PublishError::Archive)?;
+        let mut numbers = self.ca.shelf.archived_numbers(self.scope).await.map_err(PublishError::Archive)?;
         numbers.sort_unstable();
         for number in numbers.into_iter().rev().take(TRIES) {
-            let stored = self.ca.shelf.from_archive(number).await.map_err(PublishError::Archive)?;
+            let stored = self.ca.shelf.from_archive(self.scope, number).await.map_err(PublishError::Archive)?;
             match stored {
                 Some(stored) if self.is_ours(&stored, number) => return Ok(Some((number, stored))),
                 _ => self.healed.push(format!("the archive's CRL number {number} is not ours; it was altered")),

@@ -1,0 +1,89 @@
+//! What is written down of a CRL: its label, the index's row about it, and what stands beside it on the shelf.
+
+use super::{Pass, PublishError, World};
+use crate::{
+    ca::Ca,
+    core::{
+        changeset::ChainHash, crl::Crl, der::write, replica::Replica, scope::Scope, seal::Checked, serial::CrlNumber,
+    },
+    driver::{DriverError, Trouble, Version},
+    index::{Published, ScopeRow},
+    shelf::{Label, sha256},
+};
+
+/// What a CRL of this pass was made from.
+pub(super) fn label(checked: &Checked<Crl>, replica: &Replica) -> Label {
+    Label {
+        number: checked.document().number.get(),
+        seq: replica.head().seq,
+        hash: replica.head().hash.to_string(),
+        sha256: sha256(checked.bytes()),
+    }
+}
+
+/// What follows when a CRL is on the shelf.
+pub(super) async fn behind(pass: &Pass<'_>, checked: &Checked<Crl>, label: &Label) -> Result<(), PublishError> {
+    let crl = checked.document();
+    let published = Published {
+        seq: label.seq,
+        hash: pass.replica.head().hash,
+        sha256: label.sha256.clone(),
+        this_update: crl.window.this(),
+        next_update: crl.window.next(),
+        published_at: pass.now,
+    };
+    let confirmed = confirm(pass.ca, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm);
+    let derived = derive(pass.ca, crl.scope, checked.bytes()).await.map_err(PublishError::Replace);
+    confirmed.and(derived)
+}
+
+/// Writes down what is on the shelf. Only the newest counts: a slower publisher does not overwrite a newer one's.
+async fn confirm(ca: &Ca, scope: Scope, published: &Published, number: CrlNumber) -> Result<(), DriverError> {
+    let key = scope.key();
+    loop {
+        let found = ca.index.scope(&ca.name, &key).await?;
+        let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
+        let newer = row
+            .as_ref()
+            .and_then(|row| row.published.as_ref())
+            .is_some_and(|last| last.this_update > published.this_update || last == published);
+        if newer {
+            return Ok(());
+        }
+        let number = row.map_or(number, |row| row.number.max(number));
+        let row = ScopeRow { number, published: Some(published.clone()) };
+        match ca.index.put_scope(&ca.name, &key, row, version).await {
+            Err(error) if error.trouble == Trouble::Conflict => {}
+            done => return done.map(|_| ()),
+        }
+    }
+}
+
+/// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from the CRL.
+pub(super) async fn finish(pass: &Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
+    let previous = world.previous();
+    let (Some(stored), Some(crl)) = (&world.stored, previous.as_ref().map(|previous| previous.crl())) else {
+        return Ok(());
+    };
+    let known = world.row.as_ref().and_then(|row| row.published.as_ref());
+    let sha256 = sha256(&stored.bytes);
+    let label = stored.label.as_ref().filter(|label| label.sha256 == sha256);
+    let label = label.and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
+    if known.is_none_or(|known| known.sha256 != sha256)
+        && let (Some((seq, hash)), Some(number), Some(next_update)) = (label, crl.number(), crl.next_update)
+    {
+        let this_update = crl.this_update;
+        let found = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
+        confirm(pass.ca, world.scope, &found, number).await.map_err(PublishError::Confirm)?;
+    }
+    derive(pass.ca, world.scope, &stored.bytes).await.map_err(PublishError::Replace)
+}
+
+/// What stands beside the full CRL on the shelf and follows from it: its PEM twin, and the CA certificate.
+async fn derive(ca: &Ca, scope: Scope, crl: &[u8]) -> Result<(), DriverError> {
+    if scope != Scope::Full {
+        return Ok(());
+    }
+    ca.shelf.keep_derived(".crl.pem", "application/x-pem-file", write::pem("X509 CRL", crl).as_bytes()).await?;
+    ca.shelf.keep_derived(".cer", "application/pkix-cert", &ca.issuer.certificate().der).await
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     ca::Ca,
-    core::{compare::Previous, crl::SignedCrl, time::Timestamp},
+    core::{compare::Previous, crl::SignedCrl, scope::Scope, time::Timestamp},
     credential::Credential,
     shelf::Label,
 };
@@ -76,6 +76,9 @@ const CA_ALARM: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3
 pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
     let mut status = IssuerStatus { name: ca.name.clone(), ..IssuerStatus::default() };
     shelf(ca, now, &mut status).await;
+    for scope in ca.crl.scopes().filter(|&scope| scope != Scope::Full) {
+        status.found.extend(beside(ca, scope, now).await);
+    }
     match ca.index.head(&ca.name).await {
         Ok(Some((head, _))) => {
             status.seq = Some(head.seq);
@@ -124,12 +127,30 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
             status.this_update = Some(crl.this_update);
             status.next_update = crl.next_update;
             status.entries = Some(crl.entries().count() as u64);
-            status.found.extend(lateness(ca, crl.this_update, crl.next_update, now).map(Problem::Late));
+            status.found.extend(lateness(ca, Scope::Full, (crl.this_update, crl.next_update), now).map(Problem::Late));
         }
         Err(error) => {
             let name = ca.shelf.name(".crl");
             status.found.push(Problem::Other(format!("the shelf's {name} is not a CRL of ours: {error}")));
         }
+    }
+}
+
+/// What is wrong with a delta CRL or a shard.
+async fn beside(ca: &Ca, scope: Scope, now: Timestamp) -> Option<Problem> {
+    match ca.shelf.current_of(scope).await {
+        Ok(Some(stored)) => match Previous::verified(&stored.bytes, &ca.issuer, None) {
+            Ok(previous) => {
+                let crl = previous.crl();
+                lateness(ca, scope, (crl.this_update, crl.next_update), now).map(Problem::Late)
+            }
+            Err(error) => {
+                let name = ca.shelf.name(&scope.file());
+                Some(Problem::Other(format!("the shelf's {name} is not a CRL of ours: {error}")))
+            }
+        },
+        Ok(None) => Some(Problem::Late(format!("there is no {} CRL on the shelf; run `rescind publish`", scope.key()))),
+        Err(error) => Some(Problem::Other(error.to_string())),
     }
 }
 
@@ -143,22 +164,31 @@ async fn lost_history(ca: &Ca, label: &Label) -> Option<String> {
 }
 
 /// Whether the CRL on the shelf is late, from its header alone: cheap enough to ask at every health check.
-pub fn crl_lateness(ca: &Ca, bytes: &[u8], now: Timestamp) -> Option<String> {
+pub fn crl_lateness(ca: &Ca, scope: Scope, bytes: &[u8], now: Timestamp) -> Option<String> {
     match SignedCrl::read(bytes) {
-        Ok(signed) => lateness(ca, signed.crl.this_update, signed.crl.next_update, now),
+        Ok(signed) => lateness(ca, scope, (signed.crl.this_update, signed.crl.next_update), now),
         Err(error) => Some(format!("the CRL on the shelf cannot be read: {error}")),
     }
 }
 
 /// The alarm goes off long before nextUpdate: when half the time between refresh and nextUpdate is gone.
-fn lateness(ca: &Ca, this_update: Timestamp, next_update: Option<Timestamp>, now: Timestamp) -> Option<String> {
+fn lateness(
+    ca: &Ca,
+    scope: Scope,
+    (this_update, next_update): (Timestamp, Option<Timestamp>),
+    now: Timestamp,
+) -> Option<String> {
+    let what = match scope {
+        Scope::Full => "the CRL".to_owned(),
+        scope => format!("the {} CRL", scope.key()),
+    };
     let next = next_update.unwrap_or(this_update);
     let due = this_update.after(ca.crl.backdate).after(ca.crl.refresh);
     let alarm = due.after(next.since(due) / 2);
     if next <= now {
-        Some(format!("the CRL went stale at its nextUpdate, {next}: relying parties refuse it"))
+        Some(format!("{what} went stale at its nextUpdate, {next}: relying parties refuse it"))
     } else if alarm <= now {
-        Some(format!("the CRL is late: a new one was due at {due}, and this one goes stale at {next}"))
+        Some(format!("{what} is late: a new one was due at {due}, and this one goes stale at {next}"))
     } else {
         None
     }

@@ -5,7 +5,12 @@ use clap::Args;
 use super::{Context, Failure, now, print, print_json};
 use crate::{
     config::settings::{Source, shown},
-    core::{changeset::Linked, revocation::Event, serial::Serial},
+    core::{
+        changeset::Linked,
+        revocation::Event,
+        scope::{Scope, Shard},
+        serial::Serial,
+    },
     status::{self, IssuerStatus, or_none},
     wording::{self, Shown},
 };
@@ -192,18 +197,30 @@ pub(super) struct Urls {
 
 impl Urls {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        if let Some(text) = &self.serial {
-            wording::serial(text).map_err(Failure::failed)?;
-        }
+        let serial = self.serial.as_deref().map(wording::serial).transpose().map_err(Failure::failed)?;
         let config = context.configuration()?;
         let ca = context.ca(&self.issuer).await?;
         let (url, name) = (&config.http.public_url, &ca.name);
-        let crl = ca.crl.distribution_points.first().cloned().unwrap_or_else(|| format!("{url}/crl/{name}.crl"));
+        let full = || ca.crl.distribution_points.first().cloned().unwrap_or_else(|| format!("{url}/crl/{name}.crl"));
+        let crl = match serial {
+            Some(serial) if ca.crl.shards > 1 => {
+                let shard = Scope::Shard(Shard::of(&serial, ca.crl.shards));
+                ca.crl.points_of(shard).into_iter().next().unwrap_or_else(full)
+            }
+            // The full CRL is there beside the shards, and good for every certificate.
+            _ => full(),
+        };
+        let delta = ca.crl.delta.as_ref().filter(|_| ca.crl.shards == 1).map(|(url, _)| url);
         let (issuer, ocsp) = (format!("{url}/ca/{name}.cer"), format!("{url}/ocsp"));
         if context.json {
-            return print_json(&serde_json::json!({ "crl": crl, "ca_issuers": issuer, "ocsp": ocsp }));
+            return print_json(
+                &serde_json::json!({ "crl": crl, "freshest_crl": delta, "ca_issuers": issuer, "ocsp": ocsp }),
+            );
         }
         print(format_args!("CRL distribution point:        {crl}"))?;
+        if let Some(delta) = delta {
+            print(format_args!("freshest CRL (optional):       {delta}"))?;
+        }
         print(format_args!("authority info, CA issuers:    {issuer}"))?;
         print(format_args!("authority info, OCSP:          {ocsp}"))
     }

@@ -17,10 +17,10 @@ use axum::{
 
 use super::{
     App, REFUSALS,
-    shelf::{Form, shelved},
+    shelf::{Wanted, shelved},
 };
 use crate::{
-    core::{crl::SignedCrl, time::Timestamp},
+    core::{crl::SignedCrl, scope::Scope, time::Timestamp},
     respond::Served,
     status::{credential_problem, crl_lateness},
 };
@@ -43,10 +43,13 @@ pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
 
 async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> {
     let mut problems = Vec::new();
-    match shelved(app, &served.ca, Form::Der).await {
-        Ok(Some(shelved)) => problems.extend(crl_lateness(&served.ca, &shelved.bytes, now)),
-        Ok(None) => problems.push("no CRL has been published yet".to_owned()),
-        Err(error) => problems.push(error.to_string()),
+    for scope in served.ca.crl.scopes() {
+        match shelved(app, &served.ca, Wanted::Der(scope)).await {
+            Ok(Some(shelved)) => problems.extend(crl_lateness(&served.ca, scope, &shelved.bytes, now)),
+            Ok(None) if scope == Scope::Full => problems.push("no CRL has been published yet".to_owned()),
+            Ok(None) => problems.push(format!("no CRL of scope {} has been published yet", scope.key())),
+            Err(error) => problems.push(error.to_string()),
+        }
     }
     let known = served.known();
     let is_stale = known.replica.as_ref().is_none_or(|(_, at)| now.since(*at) > served.ca.ocsp.max_staleness);
@@ -99,7 +102,7 @@ async fn gauges(app: &App, now: Timestamp, text: &mut Metrics) {
 }
 
 async fn gauges_of(app: &App, served: &Served, now: Timestamp) -> Vec<Gauge> {
-    let shelved = shelved(app, &served.ca, Form::Der).await.ok().flatten();
+    let shelved = shelved(app, &served.ca, Wanted::Der(Scope::Full)).await.ok().flatten();
     let bytes = shelved.map(|shelved| shelved.bytes.clone()).unwrap_or_default();
     let crl = SignedCrl::read(&bytes).ok().map(|signed| signed.crl);
     let crl = crl.as_ref();

@@ -137,6 +137,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/ocsp/", post(ocsp::post).get(ocsp::get))
         .route("/ocsp/{*request}", post(ocsp::post).get(ocsp::get))
         .route("/crl/{file}", get(shelf::crl))
+        .route("/crl/{issuer}/{file}", get(shelf::shard))
         .route("/ca/{file}", get(shelf::certificate))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(health::metrics))

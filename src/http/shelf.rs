@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     ca::Ca,
-    core::{crl::SignedCrl, der::write, time::Timestamp},
+    core::{crl::SignedCrl, der::write, scope::Scope, time::Timestamp},
     driver::DriverError,
     shelf::sha256,
 };
@@ -30,23 +30,7 @@ pub(super) enum Form {
     Pem,
 }
 
-impl Form {
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Der => ".crl",
-            Self::Pem => ".crl.pem",
-        }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Der => "application/pkix-crl",
-            Self::Pem => "application/x-pem-file",
-        }
-    }
-}
-
-/// `/crl/{issuer}.crl` and `/crl/{issuer}.crl.pem`.
+/// `/crl/{issuer}.crl`, `/crl/{issuer}.crl.pem` and `/crl/{issuer}-delta.crl`.
 pub(super) async fn crl(
     State(app): State<Arc<App>>,
     Path(file): Path<String>,
@@ -58,9 +42,57 @@ pub(super) async fn crl(
         (_, Some(name)) => (name, Form::Der),
         _ => return failure(StatusCode::NOT_FOUND, "there is no such CRL; the name ends with .crl or .crl.pem"),
     };
-    match app.ca(name) {
-        Some(ca) => send_crl(&app, ca, form, &method, &headers).await,
+    let delta = name.strip_suffix("-delta").filter(|_| form == Form::Der).and_then(|name| app.ca(name));
+    let wanted = match (app.ca(name), delta, form) {
+        (Some(ca), _, Form::Der) => Some((ca, Wanted::Der(Scope::Full))),
+        (Some(ca), _, Form::Pem) => Some((ca, Wanted::Pem)),
+        (None, Some(ca), _) => Some((ca, Wanted::Der(Scope::Delta))),
+        (None, None, _) => None,
+    };
+    match wanted {
+        Some((ca, wanted)) => send_crl(&app, ca, wanted, &method, &headers).await,
         None => failure(StatusCode::NOT_FOUND, "there is no such issuer"),
+    }
+}
+
+/// `/crl/{issuer}/{shard}.crl`.
+pub(super) async fn shard(
+    State(app): State<Arc<App>>,
+    Path((issuer, file)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let shard = app.ca(&issuer).and_then(|ca| {
+        let name = file.strip_suffix(".crl")?;
+        Some((ca, ca.crl.shards().find(|shard| shard.name() == name)?))
+    });
+    match shard {
+        Some((ca, shard)) => send_crl(&app, ca, Wanted::Der(Scope::Shard(shard)), &method, &headers).await,
+        None => failure(StatusCode::NOT_FOUND, "there is no such issuer or shard"),
+    }
+}
+
+/// Which CRL, in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Der(Scope),
+    /// The full CRL's PEM twin.
+    Pem,
+}
+
+impl Wanted {
+    fn name(self, ca: &Ca) -> String {
+        match self {
+            Self::Der(scope) => ca.shelf.name(&scope.file()),
+            Self::Pem => ca.shelf.name(".crl.pem"),
+        }
+    }
+
+    fn form(self) -> Form {
+        match self {
+            Self::Der(_) => Form::Der,
+            Self::Pem => Form::Pem,
+        }
     }
 }
 
@@ -84,9 +116,9 @@ impl Lately {
 }
 
 /// The CRL on the shelf, or what stands in its place.
-pub(super) async fn shelved(app: &App, ca: &Ca, form: Form) -> Result<Option<Arc<Shelved>>, DriverError> {
+pub(super) async fn shelved(app: &App, ca: &Ca, wanted: Wanted) -> Result<Option<Arc<Shelved>>, DriverError> {
     let (store, now) = (ca.shelf.store(), (app.clock)());
-    let name = ca.shelf.name(form.suffix());
+    let name = wanted.name(ca);
     let keep = store.keep_for();
     if let Some((at, shelved)) = app.lately.lock().get(&name)
         && now.since(*at) < keep
@@ -94,7 +126,7 @@ pub(super) async fn shelved(app: &App, ca: &Ca, form: Form) -> Result<Option<Arc
         return Ok(Some(Arc::clone(shelved)));
     }
     let Some(stored) = store.get(&name).await? else { return Ok(None) };
-    let caching = caching(ca, &stored.bytes, form);
+    let caching = caching(ca, &stored.bytes, wanted.form());
     let shelved = Arc::new(Shelved { bytes: stored.bytes.into(), caching });
     if !keep.is_zero() {
         app.lately.lock().insert(name, (now, Arc::clone(&shelved)));
@@ -103,8 +135,8 @@ pub(super) async fn shelved(app: &App, ca: &Ca, form: Form) -> Result<Option<Arc
 }
 
 /// Sends the CRL on the shelf.
-pub(super) async fn send_crl(app: &App, ca: &Ca, form: Form, method: &Method, request: &HeaderMap) -> Response {
-    let shelved = match shelved(app, ca, form).await {
+pub(super) async fn send_crl(app: &App, ca: &Ca, wanted: Wanted, method: &Method, request: &HeaderMap) -> Response {
+    let shelved = match shelved(app, ca, wanted).await {
         Ok(Some(shelved)) => shelved,
         Ok(None) => return failure(StatusCode::NOT_FOUND, "no CRL has been published yet"),
         Err(error) => {
@@ -112,7 +144,10 @@ pub(super) async fn send_crl(app: &App, ca: &Ca, form: Form, method: &Method, re
             return failure(StatusCode::SERVICE_UNAVAILABLE, "the shelf could not be read");
         }
     };
-    let content_type = form.content_type();
+    let content_type = match wanted {
+        Wanted::Der(_) => "application/pkix-crl",
+        Wanted::Pem => "application/x-pem-file",
+    };
     let sending = Sending { method, request, content_type, bytes: shelved.bytes.clone() };
     match &shelved.caching {
         Some(caching) => sending.cacheable(caching, (app.clock)()),

@@ -13,9 +13,9 @@ use axum::{
 use super::{
     App, ocsp,
     sending::failure,
-    shelf::{self, Form},
+    shelf::{self, Form, Wanted},
 };
-use crate::ca::Ca;
+use crate::{ca::Ca, core::scope::Scope};
 
 /// Any of Vault's read paths.
 pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
@@ -54,9 +54,12 @@ pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> 
 async fn read(app: &App, ca: &Ca, parts: &[&str], method: &Method, headers: &HeaderMap) -> Response {
     match parts {
         ["crl" | "unified-crl"] | ["crl" | "unified-crl", "der"] => {
-            shelf::send_crl(app, ca, Form::Der, method, headers).await
+            shelf::send_crl(app, ca, Wanted::Der(Scope::Full), method, headers).await
         }
-        ["crl" | "unified-crl", "pem"] => shelf::send_crl(app, ca, Form::Pem, method, headers).await,
+        ["crl" | "unified-crl", "pem"] => shelf::send_crl(app, ca, Wanted::Pem, method, headers).await,
+        ["crl" | "unified-crl", "delta"] | ["crl" | "unified-crl", "delta", "der"] => {
+            shelf::send_crl(app, ca, Wanted::Der(Scope::Delta), method, headers).await
+        }
         ["ca"] | ["der"] => shelf::send_certificate(app, ca, Form::Der, method, headers),
         ["ca" | "ca_chain", ..] | ["pem"] => shelf::send_certificate(app, ca, Form::Pem, method, headers),
         ["cert", "ca" | "ca_chain"] | ["json"] | [] => described(shelf::certificate_pem(ca)),

@@ -7,6 +7,7 @@ use rescind::{
     core::{
         crl::Crl,
         lints::{CrlBefore, CrlSource},
+        scope::{Contains, Scope},
         seal::Checked,
         serial::CrlNumber,
         time::Window,
@@ -139,14 +140,19 @@ pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
     let crl = Crl {
         number: CrlNumber::known(number),
         window: Window::new(now.before(ca.crl.backdate), now.after(ca.crl.validity)).unwrap(),
+        scope: Scope::Full,
         distribution_points: vec![],
+        contains: Contains::All,
+        freshest: None,
+        delta: None,
         expired_since: None,
         previous: None,
     };
     let source = CrlSource { issuer: &ca.issuer, replica: &replica, now };
     let linted = crl.draft(&ca.issuer, &replica).lint(&source).unwrap();
     let signed = ca.signer().unwrap().sign(linted).await.unwrap();
-    let checked = signed.check(ca.issuer.key(), &CrlBefore { previous: None, replica: &replica }).unwrap();
+    let before = CrlBefore { previous: None, replica: &replica, neighbours: None };
+    let checked = signed.check(ca.issuer.key(), &before).unwrap();
     let head = replica.head();
     let label = Label { number, seq: head.seq, hash: head.hash.to_string(), sha256: sha256(checked.bytes()) };
     (checked, label)

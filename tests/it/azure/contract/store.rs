@@ -1,7 +1,10 @@
 //! Shelf and archive.
 
 use futures::future::join_all;
-use rescind::driver::{Trouble, Version};
+use rescind::{
+    core::scope::Scope,
+    driver::{Trouble, Version},
+};
 
 use super::place::{Place, made};
 use crate::support::now;
@@ -15,7 +18,7 @@ pub async fn a_crl_is_read_back_with_its_label<P: Place>() {
     ca.shelf.publish(&crl, label.clone(), Version::Absent).await.unwrap();
     let ca = place.ca().await;
     let number = crl.document().number;
-    for stored in [ca.shelf.current().await.unwrap(), ca.shelf.from_archive(number).await.unwrap()] {
+    for stored in [ca.shelf.current().await.unwrap(), ca.shelf.from_archive(Scope::Full, number).await.unwrap()] {
         let stored = stored.unwrap();
         assert_eq!((stored.bytes.as_slice(), stored.label.as_ref()), (crl.bytes(), Some(&label)));
         assert!(stored.modified.is_some_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 60)));
@@ -76,14 +79,14 @@ pub async fn an_archive_copy_is_never_overwritten<P: Place>() {
     let error = ca.shelf.archive(&second, other).await.unwrap_err();
     assert_eq!(error.trouble, Trouble::Conflict, "{error}");
     assert_eq!(place.archived(number).as_deref(), Some(first.bytes()));
-    let stored = ca.shelf.from_archive(first.document().number).await.unwrap().unwrap();
+    let stored = ca.shelf.from_archive(Scope::Full, first.document().number).await.unwrap().unwrap();
     assert_eq!((stored.bytes.as_slice(), stored.label), (first.bytes(), Some(label)));
 }
 
 pub async fn an_archive_lists_its_own_numbers_only<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
-    assert_eq!(ca.shelf.archived_numbers().await.unwrap(), []);
+    assert_eq!(ca.shelf.archived_numbers(Scope::Full).await.unwrap(), []);
     let start = now();
     for number in [start + 2, start, start + 1] {
         let (crl, label) = made(&ca, number).await;
@@ -92,7 +95,7 @@ pub async fn an_archive_lists_its_own_numbers_only<P: Place>() {
     for name in [format!("{}-2/7.crl", ca.name), format!("{}/notes.txt", ca.name), format!("{}/8.crl.bak", ca.name)] {
         place.litter_archive(&name);
     }
-    let numbers = ca.shelf.archived_numbers().await.unwrap();
+    let numbers = ca.shelf.archived_numbers(Scope::Full).await.unwrap();
     let mut numbers: Vec<_> = numbers.into_iter().map(|number| number.get()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, [start, start + 1, start + 2]);

@@ -19,5 +19,6 @@ mod ocsp;
 mod ocsp_http;
 mod races;
 mod room;
+mod scopes;
 mod stores;
 mod support;

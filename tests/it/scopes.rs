@@ -1,0 +1,207 @@
+//! Delta CRLs and shards, as relying parties see them.
+
+use std::fs;
+
+use crate::support::{
+    ISSUER, Site,
+    crl::Crl,
+    http::request,
+    pki::{self, Cert, openssl},
+    tools,
+};
+
+const DELTA: &str = "[issuer.crl]\ndelta = \"4h\"\n";
+const SHARDS: &str = "[issuer.crl]\nshards = 4\n";
+
+const DELTA_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
+const FRESHEST: &[u8] = &[0x55, 0x1d, 0x2e];
+const POINT: &[u8] = &[0x55, 0x1d, 0x1c];
+
+fn delta(site: &Site) -> Crl {
+    Crl::read(&fs::read(site.shelf("-delta.crl")).unwrap())
+}
+
+fn shard(site: &Site, name: &str) -> Crl {
+    Crl::read(&fs::read(site.shelf(&format!("/{name}.crl"))).unwrap())
+}
+
+fn release(site: &Site, serial: &str) {
+    site.ok(&["release", "--issuer", ISSUER, "--serial", serial]);
+}
+
+#[test]
+fn a_delta_says_what_changed_since_its_base_and_shares_the_full_crls_number() {
+    let site = Site::with_settings(DELTA);
+    site.revoke("0a01", "keyCompromise");
+    site.revoke("0a02", "certificateHold");
+    site.publish(&[]);
+    let base = site.crl();
+    assert_eq!(delta(&site).number(), base.number());
+    assert_eq!(delta(&site).list().len(), 0);
+    assert!(base.extension(FRESHEST).is_some() && base.extension(DELTA_INDICATOR).is_none());
+
+    site.revoke("0a03", "superseded");
+    site.revoke("0a04", "certificateHold");
+    release(&site, "0a02");
+    release(&site, "0a04");
+    site.publish(&[]);
+    let (full, delta) = (site.crl(), delta(&site));
+    assert_eq!(full.serials(), ["0a01", "0a03"]);
+    assert_eq!(delta.number(), full.number());
+    assert!(delta.number() > base.number());
+    assert_eq!(delta.serials(), ["0a02", "0a03", "0a04"]);
+    let reasons: Vec<_> = delta.list().iter().map(|entry| entry.reason()).collect();
+    assert_eq!(reasons, [Some(8), Some(4), Some(8)]);
+    assert!(delta.extension(DELTA_INDICATOR).is_some_and(|indicator| indicator.critical));
+    assert!(delta.extension(FRESHEST).is_none());
+}
+
+#[test]
+fn a_base_goes_on_over_several_publications() {
+    let site = Site::with_settings(DELTA);
+    site.revoke("0a01", "superseded");
+    site.publish(&[]);
+    for serial in ["0a02", "0a03", "0a04"] {
+        site.revoke(serial, "superseded");
+        site.publish(&[]);
+    }
+    assert_eq!(delta(&site).serials(), ["0a02", "0a03", "0a04"]);
+}
+
+#[test]
+fn a_lost_delta_is_made_again_together_with_a_full_crl() {
+    let site = Site::with_settings(DELTA);
+    site.revoke("0a01", "superseded");
+    site.publish(&[]);
+    let before = site.crl().number();
+    assert_eq!(site.publish(&[])["published"], false);
+    fs::remove_file(site.shelf("-delta.crl")).unwrap();
+    site.publish(&[]);
+    assert!(site.crl().number() > before);
+    assert_eq!(delta(&site).number(), site.crl().number());
+}
+
+#[test]
+fn openssl_sees_a_released_hold_as_good_by_the_delta() {
+    let site = Site::with_settings(DELTA);
+    let full = [("full", "7a01"), ("held", "7a02"), ("late", "7a03")];
+    for (name, serial) in full {
+        let extensions = format!("{}freshestCRL = URI:http://pki.contoso.example/delta\n", pki::LEAF_EXTENSIONS);
+        site.leaf(name, serial);
+        let out = site.path(&format!("{name}.pem"));
+        let subject = format!("/CN={name}");
+        let cert = Cert { subject: &subject, serial, days: 90, extensions: &extensions };
+        pki::issue((&site.path("ca.pem"), &site.path("ca.key.pem")), &site.path("leaf.pub"), &out, cert);
+    }
+    site.revoke("7a02", "certificateHold");
+    site.publish(&[]);
+    fs::write(site.path("base.crl"), site.crl_bytes()).unwrap();
+    release(&site, "7a02");
+    site.revoke("7a03", "keyCompromise");
+    site.publish(&[]);
+    fs::copy(site.shelf("-delta.crl"), site.path("delta.crl")).unwrap();
+    let pem = |name: &str| {
+        let out = format!("{name}.pem");
+        pki::openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", name, "-out", &out]);
+        fs::read_to_string(site.path(&out)).unwrap()
+    };
+    fs::write(site.path("both.pem"), pem("base.crl") + &pem("delta.crl")).unwrap();
+    let check = |name: &str, crls: &str, deltas: &[&str]| {
+        let leaf = format!("{name}.pem");
+        let first = ["verify", "-CAfile", "ca.pem", "-crl_check", "-CRLfile", crls];
+        openssl(site.dir(), &[&first, deltas, &[&leaf]].concat())
+    };
+    let deltas = &["-extended_crl", "-use_deltas"];
+    assert!(check("held", "base.crl.pem", &[]).stderr.contains("error 23"));
+    assert_eq!(check("late", "base.crl.pem", &[]).code, 0);
+    for (name, good) in [("full", true), ("held", true), ("late", false)] {
+        let said = check(name, "both.pem", deltas);
+        assert_eq!(said.code == 0, good, "{name}: {said:?}");
+        assert!(good || said.stderr.contains("error 23"), "{name}: {said:?}");
+    }
+    let tasks = ["crl".to_owned(), site.file("delta.crl"), site.file("ca.pem")];
+    assert_eq!(tools::complaints(&tasks), "");
+}
+
+#[test]
+fn shards_together_are_the_full_crl_and_name_their_own_url() {
+    let site = Site::with_settings(SHARDS);
+    for last in 0..12 {
+        site.revoke(&format!("0a{last:02x}"), "superseded");
+    }
+    site.publish(&[]);
+    let names = ["00", "01", "02", "03"];
+    let mut all: Vec<_> = names.iter().flat_map(|name| shard(&site, name).serials()).collect();
+    all.sort();
+    assert_eq!(all, site.crl().serials());
+    assert!(site.crl().extension(POINT).is_none());
+    let url = site.json(&["urls", "--issuer", ISSUER, "--serial", "0a07"])["crl"].as_str().unwrap().to_owned();
+    assert!(url.ends_with("/crl/test-ca/03.crl"), "{url}");
+    let point = shard(&site, "03").extension(POINT).unwrap().clone();
+    assert!(point.critical && point.value.windows(url.len()).any(|window| window == url.as_bytes()));
+    assert_eq!(shard(&site, "03").number(), site.crl().number());
+    assert_eq!(site.publish(&[])["published"], false);
+    let tasks: Vec<_> = names
+        .iter()
+        .flat_map(|name| ["crl".to_owned(), site.file(&format!("data/shelf/{ISSUER}/{name}.crl")), site.file("ca.pem")])
+        .collect();
+    assert_eq!(tools::complaints(&tasks), "");
+}
+
+#[test]
+fn openssl_takes_a_shard_only_for_the_certificates_that_name_it() {
+    let site = Site::with_settings(SHARDS);
+    site.leaf("any", "7b00");
+    let leaf = |name: &str, serial: &str| {
+        let url = site.json(&["urls", "--issuer", ISSUER, "--serial", serial])["crl"].as_str().unwrap().to_owned();
+        let extensions = format!("{}crlDistributionPoints = URI:{url}\n", pki::LEAF_EXTENSIONS);
+        let subject = format!("/CN={name}");
+        let cert = Cert { subject: &subject, serial, days: 90, extensions: &extensions };
+        let out = site.path(&format!("{name}.pem"));
+        pki::issue((&site.path("ca.pem"), &site.path("ca.key.pem")), &site.path("leaf.pub"), &out, cert);
+    };
+    leaf("good", "7b05");
+    leaf("revoked", "7b09");
+    leaf("elsewhere", "7b06");
+    site.revoke("7b09", "keyCompromise");
+    site.publish(&[]);
+    let shelf = format!("data/shelf/{ISSUER}/01.crl");
+    pki::openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", &shelf, "-out", "01.pem"]);
+    let check = |name: &str| {
+        let leaf = format!("{name}.pem");
+        openssl(site.dir(), &["verify", "-CAfile", "ca.pem", "-crl_check", "-CRLfile", "01.pem", &leaf])
+    };
+    assert_eq!(check("good").code, 0, "{:?}", check("good"));
+    assert!(check("revoked").stderr.contains("error 23"), "{:?}", check("revoked"));
+    assert!(check("elsewhere").stderr.contains("error 44"), "{:?}", check("elsewhere"));
+}
+
+#[test]
+fn a_certificate_keeps_its_shard_for_life() {
+    let site = Site::with_settings(SHARDS);
+    site.publish(&[]);
+    for count in [1, 2, 8] {
+        site.configure(&format!("[issuer.crl]\nshards = {count}\n"));
+        let refused = site.run(&["publish", "--force"]);
+        assert_eq!(refused.code, 1, "{count}: {refused:?}");
+        assert!(refused.stderr.contains("put `shards = 4` back"), "{refused:?}");
+    }
+    site.configure(SHARDS);
+    site.ok(&["publish", "--force"]);
+}
+
+#[test]
+fn deltas_and_shards_are_served_with_their_own_windows() {
+    let site = Site::with_settings("[issuer.crl]\ndelta = \"4h\"\nshards = 2\n");
+    site.publish(&[]);
+    let server = site.serve();
+    for path in ["-delta.crl", "/00.crl", "/01.crl"] {
+        let reply = server.raw(&request("GET", &format!("/crl/{ISSUER}{path}"), &[], b""));
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        assert_eq!(reply.body, fs::read(site.shelf(path)).unwrap());
+    }
+    for path in ["/02.crl", "/00.pem", "/0.crl", "-delta.crl.pem"] {
+        let reply = server.raw(&request("GET", &format!("/crl/{ISSUER}{path}"), &[], b""));
+        assert_eq!(reply.status, 404, "{path}: {reply:?}");
+    }
+}

@@ -115,10 +115,13 @@ fn later(why: &str) -> Refused {
     (Refusal::TryLater, why.to_owned())
 }
 
-/// What a response repeats of its request.
+/// What was asked, and what is to be said.
 struct Asked<'a> {
     cert_ids: &'a [CertId<'a>],
     nonce: Option<&'a [u8]>,
+    statuses: &'a [CertStatus],
+    /// When that was right.
+    level_at: Timestamp,
 }
 
 impl Responder {
@@ -210,10 +213,12 @@ impl Responder {
         let (place, credential) = choose(known, request, now)?;
         if let (None, [id]) = (request.nonce, &request.cert_ids[..]) {
             let status = served.status(id, find(replica, id));
-            return self.kept(&Question { issuer, known, id: *id, status, place }, now);
+            return self.kept(&Question { issuer, known, id: *id, status, level_at: *level_at, place }, now);
         }
         let statuses: Vec<_> = request.cert_ids.iter().map(|id| served.status(id, find(replica, id))).collect();
-        self.sign_asked(issuer, request, &statuses, credential, now)
+        let Request { cert_ids, nonce, .. } = request;
+        let asked = Asked { cert_ids, nonce: *nonce, statuses: &statuses, level_at: *level_at };
+        self.sign_asked(issuer, &asked, credential, now)
     }
 
     /// From rows of the index, while the whole is being read.
@@ -234,38 +239,35 @@ impl Responder {
         }
         let status = |id: &CertId<'_>| served.status(id, id.serial.as_ref().and_then(row));
         let statuses: Vec<_> = request.cert_ids.iter().map(status).collect();
-        self.sign_asked(issuer, request, &statuses, credential, now)
+        let Request { cert_ids, nonce, .. } = request;
+        self.sign_asked(issuer, &Asked { cert_ids, nonce: *nonce, statuses: &statuses, level_at: now }, credential, now)
     }
 
     fn sign_asked(
         &self,
         issuer: usize,
-        request: &Request<'_>,
-        statuses: &[CertStatus],
+        asked: &Asked<'_>,
         credential: &Credential,
         now: Timestamp,
     ) -> Result<Arc<Signed>, Refused> {
-        let asked = Asked { cert_ids: &request.cert_ids, nonce: request.nonce };
-        let purpose = if request.nonce.is_some() { Purpose::Fleeting } else { Purpose::Kept };
-        self.sign(issuer, &asked, statuses, credential, purpose, now).map(Arc::new)
+        let purpose = if asked.nonce.is_some() { Purpose::Fleeting } else { Purpose::Kept };
+        self.sign(issuer, asked, credential, purpose, now).map(Arc::new)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what is signed, by what, what for, and when")]
     fn sign(
         &self,
         issuer: usize,
         asked: &Asked<'_>,
-        statuses: &[CertStatus],
         credential: &Credential,
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Signed, Refused> {
         let ca = &self.issuers[issuer].ca;
-        let window = window(ca, statuses, credential, now)
+        let window = window(ca, asked, credential, now)
             .ok_or_else(|| later("the CA certificate or the credential is at its end"))?;
         let response = Response {
             cert_ids: asked.cert_ids,
-            statuses,
+            statuses: asked.statuses,
             window,
             nonce: asked.nonce,
             // What is never dropped is answered for since the CA began.
@@ -339,14 +341,16 @@ fn seal(credential: &Credential, response: Response<'_>, purpose: Purpose) -> Re
 }
 
 /// From `backdate` before now; ends within the validity of the credential and of the CA (Mozilla policy §6).
-fn window(ca: &Ca, statuses: &[CertStatus], credential: &Credential, now: Timestamp) -> Option<Window> {
-    let backdated = now.before(ca.ocsp.backdate);
+fn window(ca: &Ca, asked: &Asked<'_>, credential: &Credential, now: Timestamp) -> Option<Window> {
+    // RFC 6960 §2.4: "The most recent time at which the status being indicated is known by the responder to have
+    // been correct", and not later.
+    let backdated = now.before(ca.ocsp.backdate).min(asked.level_at);
     // "Revoked since" may not be later than "this was right at".
     let revoked_at = |status: &CertStatus| match status {
         CertStatus::Revoked { at, .. } => Some(*at),
         CertStatus::Good | CertStatus::Unknown | CertStatus::NeverIssued => None,
     };
-    let this = statuses.iter().filter_map(revoked_at).fold(backdated, Timestamp::max).min(now);
+    let this = asked.statuses.iter().filter_map(revoked_at).fold(backdated, Timestamp::max).min(now);
     let end = credential.validity.next().min(ca.issuer.certificate().not_after);
     Window::new(this, this.after(ca.ocsp.validity).min(end)).filter(|window| now < window.next())
 }

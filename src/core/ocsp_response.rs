@@ -387,3 +387,145 @@ fn is_same(read: &rasn_ocsp::CertStatus, status: CertStatus) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::seal::Proven;
+
+    const STATUSES: [CertStatus; 5] = [
+        CertStatus::Good,
+        CertStatus::Unknown,
+        CertStatus::NeverIssued,
+        CertStatus::Revoked { at: at(1_700_000_000), reason: None },
+        CertStatus::Revoked { at: at(1_700_000_001), reason: Some(Reason::KeyCompromise) },
+    ];
+
+    const fn at(seconds: u64) -> Timestamp {
+        match Timestamp::from_seconds(seconds) {
+            Some(time) => time,
+            None => Timestamp::EPOCH,
+        }
+    }
+
+    fn signatory() -> Signatory {
+        Signatory {
+            hash: [7; 20],
+            certs: write::value(tag::context(0), &[&write::sequence(&[&write::sequence(&[])])]),
+            algorithm: SignatureAlgorithm::Es256,
+            identifier: SignatureAlgorithm::Es256.identifier(),
+            key: (vec![1], None),
+        }
+    }
+
+    fn cert_id(serial: u8) -> Vec<u8> {
+        let algorithm = write::sequence(&[&write::value(tag::OID, &[oid::SHA1]), &[tag::NULL, 0]]);
+        let hash = write::value(tag::OCTET_STRING, &[&[9; 20]]);
+        write::sequence(&[&algorithm, &hash, &hash, &[tag::INTEGER, 1, serial]])
+    }
+
+    /// Runs with a response that has one of everything.
+    fn with_response(run: impl Fn(Response<'_>)) {
+        let (signatory, ders) = (signatory(), [1, 2, 3, 4, 5].map(cert_id));
+        let ids: Vec<_> = ders.iter().map(|der| CertId::read(&mut Reader::new(der)).unwrap()).collect();
+        let nonce = write::value(tag::OCTET_STRING, &[&[3; 32]]);
+        let window = Window::new(at(1_790_000_000), at(1_790_043_200)).unwrap();
+        for archive_cutoff in [None, Some(at(1_600_000_000))] {
+            for nonce in [None, Some(&nonce[..])] {
+                let (cert_ids, statuses) = (&ids[..], &STATUSES[..]);
+                run(Response { cert_ids, statuses, window, nonce, archive_cutoff, signatory: &signatory });
+            }
+        }
+    }
+
+    fn tbs(response: Response<'_>) -> Vec<u8> {
+        response.draft().lint(&Reading::Both).unwrap().to_be_signed().to_vec()
+    }
+
+    #[test]
+    fn what_is_written_is_found_right_by_both_parsers() {
+        with_response(|response| {
+            assert!(!tbs(response).is_empty());
+            for (id, status) in response.cert_ids.iter().zip(&STATUSES) {
+                let (cert_ids, statuses) = (std::slice::from_ref(id), std::slice::from_ref(status));
+                assert!(!tbs(Response { cert_ids, statuses, ..response }).is_empty(), "{status:?}");
+            }
+        });
+    }
+
+    /// No bit of what is signed is unread: not a status, a date, a nonce, a length.
+    #[test]
+    fn our_own_reader_finds_every_flipped_bit_and_every_lost_octet() {
+        with_response(|response| {
+            let good = tbs(response);
+            for bit in 0..good.len() * 8 {
+                let mut bad = good.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert!(!response.lint(&bad, &Reading::Own).0.is_empty(), "bit {bit}");
+            }
+            for len in 0..good.len() {
+                assert!(!response.lint(&good[..len], &Reading::Own).0.is_empty(), "{len} octets");
+            }
+            assert!(!response.lint(&[&good[..], &[0]].concat(), &Reading::Own).0.is_empty());
+        });
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_found() {
+        with_response(|response| {
+            let good = tbs(response);
+            let fewer = Response { cert_ids: &response.cert_ids[1..], statuses: &STATUSES[1..], ..response };
+            let swapped: Vec<_> = STATUSES.into_iter().rev().collect();
+            let swapped = Response { statuses: &swapped, ..response };
+            let stranger = Signatory { hash: [8; 20], ..signatory() };
+            let stranger = Response { signatory: &stranger, ..response };
+            let nonce = Response { nonce: Some(&[4, 1, 0]), ..response };
+            let cutoff = Response { archive_cutoff: Some(at(5)), ..response };
+            for (what, other) in
+                [("fewer", fewer), ("swapped", swapped), ("stranger", stranger), ("nonce", nonce), ("cutoff", cutoff)]
+            {
+                for reading in [Reading::Own, Reading::Both] {
+                    assert!(!other.lint(&good, &reading).0.is_empty(), "{what} {reading:?}");
+                }
+            }
+        });
+    }
+
+    /// A pair that signs what the certificate's key does not verify proves nothing.
+    #[test]
+    fn a_key_pair_of_another_certificate_is_not_proven() {
+        use crate::local::pem_key::{NewKey, PemKey, generate};
+        let [(pem, spki), (_, other)] = [(); 2].map(|()| generate(NewKey::P256).unwrap());
+        let [public, other] = [&spki, &other].map(|spki| PublicKey::from_spki(spki).unwrap());
+        let key = || PemKey::from_pem(pem.as_bytes(), &public).unwrap();
+        assert!(key().prove(public.clone()).is_ok());
+        assert!(key().prove(other).is_err());
+        assert!(Proven::new((), |(), _, _| Some(vec![0; 70]), public.clone()).is_none());
+        assert!(Proven::new((), |(), _, _| None, public.clone()).is_none());
+    }
+
+    #[test]
+    fn a_fleeting_answer_verifies_as_a_kept_one_does() {
+        use crate::local::pem_key::{NewKey, PemKey, generate};
+        let (pem, spki) = generate(NewKey::P256).unwrap();
+        let public = PublicKey::from_spki(&spki).unwrap();
+        let key = PemKey::from_pem(pem.as_bytes(), &public).unwrap().prove(public.clone()).unwrap();
+        with_response(|response| {
+            let message = tbs(response);
+            let fleeting = key.seal_fleeting(response.draft().lint(&Reading::Own).unwrap()).unwrap();
+            let kept = key.seal(response.draft().lint(&Reading::Both).unwrap(), &()).unwrap();
+            for bytes in [fleeting.bytes(), kept.bytes()] {
+                let read: rasn_ocsp::OcspResponse = rasn::der::decode(bytes).unwrap();
+                assert_eq!(rasn::der::encode(&read).unwrap(), bytes);
+                let basic = read.bytes.unwrap().response;
+                let mut fields = Reader::new(&basic).sequence("").unwrap();
+                assert_eq!(fields.any().unwrap().whole, message);
+                assert_eq!(fields.any().unwrap().whole, response.signatory.identifier);
+                let signature = &fields.content(tag::BIT_STRING, "").unwrap()[1..];
+                assert_eq!(fields.any().unwrap().whole, response.signatory.certs);
+                fields.finish("").unwrap();
+                assert!(public.verifies(SignatureAlgorithm::Es256, &message, signature));
+            }
+        });
+    }
+}

@@ -57,6 +57,8 @@ pub(super) struct Question<'a> {
     pub(super) known: &'a Known,
     pub(super) id: CertId<'a>,
     pub(super) status: CertStatus,
+    /// When that was right.
+    pub(super) level_at: Timestamp,
     /// The place of the credential that shall sign.
     pub(super) place: usize,
 }
@@ -128,9 +130,10 @@ impl Responder {
     fn sign_kept(&self, question: &Question<'_>, purpose: Purpose, now: Timestamp) -> Result<Arc<Signed>, Refused> {
         let credential = question.known.usable(now).find(|(place, _)| *place == question.place);
         let (place, credential) = credential.ok_or_else(|| later("there is no valid credential"))?;
-        let Question { issuer, id, status, .. } = question;
-        let asked = Asked { cert_ids: std::slice::from_ref(id), nonce: None };
-        let mut signed = self.sign(*issuer, &asked, &[*status], credential, purpose, now)?;
+        let Question { issuer, id, status, level_at, .. } = question;
+        let (cert_ids, statuses) = (std::slice::from_ref(id), std::slice::from_ref(status));
+        let asked = Asked { cert_ids, nonce: None, statuses, level_at: *level_at };
+        let mut signed = self.sign(*issuer, &asked, credential, purpose, now)?;
         let left = signed.replace_at.since(now);
         // Between half and three quarters of its time, so that what was signed at once is not replaced at once.
         let spread = left / 4 * u32::from(id.der.last().copied().unwrap_or_default()) / 256;
@@ -189,8 +192,13 @@ impl Responder {
         let Some(served) = self.issuers.get(about.issuer) else { return };
         let known = served.known();
         let Ok(id) = CertId::read(&mut Reader::new(key)) else { return };
-        let Some(status) = read_status(served, &known, key, about) else { return };
-        let question = Question { issuer: about.issuer, known: &known, id, status, place: about.place };
+        let Some((replica, level_at)) = &known.replica else { return };
+        if now.since(*level_at) > served.ca.ocsp.max_staleness {
+            return;
+        }
+        let status = served.status(&id, about.serial.and_then(|serial| replica.get(&serial)));
+        let (issuer, level_at, place) = (about.issuer, *level_at, about.place);
+        let question = Question { issuer, known: &known, id, status, level_at, place };
         // What cannot be signed now is signed, or refused, when it is asked for.
         if let Ok(signed) = self.sign_kept(&question, Purpose::Ahead, now) {
             self.cache.insert(key.to_vec(), signed);

@@ -155,7 +155,8 @@ impl Served {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
 
-    async fn refresh_index(&self, now: Timestamp) {
+    /// Reads on in the index.
+    pub async fn refresh_index(&self, now: Timestamp) {
         let level = self.level().await;
         self.update(|known| match level {
             Ok(replica) => {
@@ -242,7 +243,8 @@ impl Served {
         Ok(rows)
     }
 
-    async fn refresh_credentials(&self, now: Timestamp) {
+    /// Looks whether there are other credentials.
+    pub async fn refresh_credentials(&self, now: Timestamp) {
         for (at, (_, place)) in self.ca.credentials().enumerate() {
             let known = self.known();
             let Some(held) = known.held.get(at).filter(|held| held.is_due(place, now)) else { continue };

@@ -17,6 +17,8 @@ mod import;
 mod judges;
 mod ocsp;
 mod ocsp_http;
+mod ocsp_options;
+mod ocsp_serving;
 mod races;
 mod room;
 mod stores;

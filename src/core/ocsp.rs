@@ -107,7 +107,8 @@ impl<'a> Request<'a> {
         };
         tbs.finish("octets behind the request's extensions")?;
 
-        let mut cert_ids = Vec::new();
+        // Nearly always one.
+        let mut cert_ids = Vec::with_capacity(1);
         while !list.is_empty() {
             if cert_ids.len() == MAX_CERT_IDS {
                 return Err(RequestError::TooMany);

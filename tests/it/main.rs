@@ -16,6 +16,7 @@ mod http;
 mod import;
 mod judges;
 mod ocsp;
+mod ocsp_history;
 mod ocsp_http;
 mod ocsp_options;
 mod ocsp_serving;

@@ -22,7 +22,7 @@ use crate::{
     credential::Credentials,
     driver::{DriverError, Trouble},
     index::Index,
-    local::{directory::Directory, sqlite::Sqlite},
+    local::{directory::Directory, pem_key::NewKey, sqlite::Sqlite},
     shelf::{Label, Shelf, Store},
     signer::Signer,
 };
@@ -40,6 +40,8 @@ pub struct Ca {
     pub shelf: Shelf,
     /// Where the OCSP credential is.
     pub credentials: Credentials,
+    /// Where the second one is, with an RSA key, if there shall be one.
+    pub rsa_credentials: Option<Credentials>,
     /// How CRLs are made.
     pub crl: CrlConfig,
     /// How OCSP is answered.
@@ -126,6 +128,12 @@ impl Ca {
                 "no key is configured; give the issuer a key",
             )),
         }
+    }
+
+    /// Where credentials are, the usual one first, and the kind of key that ours have.
+    pub fn credentials(&self) -> impl Iterator<Item = (NewKey, &Credentials)> {
+        let second = self.rsa_credentials.as_ref().map(|place| (NewKey::Rsa2048, place));
+        std::iter::once((self.ocsp.credential_key, &self.credentials)).chain(second)
     }
 
     /// Who commits, where the index knows: the identity towards Azure.
@@ -234,9 +242,10 @@ impl Places<'_> {
                 Credentials::Azure(vault, object)
             }
         };
+        let rsa_credentials = config.ocsp.rsa_too.then(|| credentials.beside("rsa"));
         let (index, azure) = (index.clone(), self.azure.cloned());
         let (crl, ocsp) = (config.crl.clone(), config.ocsp.clone());
-        Ok(Ca { name, issuer, index, shelf, credentials, crl, ocsp, key, azure })
+        Ok(Ca { name, issuer, index, shelf, credentials, rsa_credentials, crl, ocsp, key, azure })
     }
 }
 

@@ -13,6 +13,8 @@ use crate::{
         delegate::{self, DelegateError},
         issuer::Issuer,
         key::KeyError,
+        ocsp::Signatory,
+        seal::Proven,
         time::{Timestamp, Window},
     },
     driver::{DriverError, Trouble},
@@ -34,8 +36,10 @@ pub enum Credentials {
 /// A credential in memory.
 #[derive(Debug)]
 pub struct Credential {
-    /// Its private key.
-    pub key: PemKey,
+    /// Its key pair, proven to be that of the certificate.
+    pub key: Proven<PemKey>,
+    /// What its answers have in common.
+    pub signatory: Signatory,
     /// Its certificate.
     pub certificate: Certificate,
     /// From notBefore to notAfter.
@@ -67,9 +71,11 @@ impl Credential {
     pub fn from_pem(pem: &[u8], issuer: &Issuer) -> Result<Self, CredentialError> {
         let certificate = Certificate::from_pem_or_der(pem)?;
         delegate::admit(&certificate, issuer)?;
-        let key = PemKey::from_pem(pem, &certificate.public_key()?)?;
+        let public = certificate.public_key()?;
+        let signatory = Signatory::new(&certificate, &public)?;
+        let key = PemKey::from_pem(pem, &public)?.prove(public)?;
         let validity = Window::new(certificate.not_before, certificate.not_after).ok_or(CredentialError::Validity)?;
-        Ok(Self { key, certificate, validity })
+        Ok(Self { key, signatory, certificate, validity })
     }
 
     /// Whether half its life is gone.
@@ -89,6 +95,22 @@ impl Credentials {
         match self {
             Self::Local(_) => Duration::ZERO,
             Self::Azure(..) => Duration::from_secs(300),
+        }
+    }
+
+    /// The place of another credential of the same issuer: `NAME-SUFFIX`, beside `NAME`.
+    pub fn beside(&self, suffix: &str) -> Self {
+        match self {
+            Self::Local(path) => {
+                let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+                let (stem, end) = (text(path.file_stem()), text(path.extension()));
+                let dot = if end.is_empty() { "" } else { "." };
+                Self::Local(path.with_file_name(format!("{stem}-{suffix}{dot}{end}")))
+            }
+            Self::Azure(vault, secret) => {
+                let name = format!("{}-{suffix}", secret.name);
+                Self::Azure(Arc::clone(vault), Object { name, version: None, ..secret.clone() })
+            }
         }
     }
 

@@ -1,26 +1,36 @@
 //! The responder's story: bytes become CertIDs, a CertID names one of our issuers, the replica knows each serial's
 //! status, and the answer is drafted, linted, signed, checked and kept.
 //!
-//! No storage and no call to the CA's key is on this path. OCSP never guesses: without a replica level with the index
+//! No storage and no call to the CA's key is on this path; a process that is still reading the index into memory looks
+//! at single rows of it instead ([`Responder::ask`]). OCSP never guesses: without a replica level with the index
 //! within `max_staleness`, or without a credential that is valid now, the answer is `tryLater`.
+//!
+//! Memory and time are bounded: kept answers by [`Limits::cache_octets`], signatures at once by [`Limits::signing`].
 
-use std::sync::{Arc, PoisonError, RwLock};
+mod kept;
+mod known;
 
-use quick_cache::{Weighter, sync::Cache};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
 
 use crate::{
     ca::Ca,
-    config::Unlisted,
     core::{
-        ocsp::{self, CertId, CertStatus, Refusal, Request, Response},
+        key::KeyKind,
+        ocsp::{CertId, CertStatus, Reading, Refusal, Request, Response},
         replica::Replica,
-        revocation::{State, Status},
+        revocation::Status,
         serial::Serial,
         time::{Timestamp, Window},
     },
     credential::Credential,
     shelf::sha256,
 };
+
+use kept::{About, Answers, Question};
+pub use known::{Held, Known, Served};
 
 /// What is answered.
 #[derive(Clone, Debug)]
@@ -32,7 +42,7 @@ pub enum Answer {
 }
 
 /// A signed response, ready to be sent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Signed {
     /// The DER `OCSPResponse`.
     pub der: axum::body::Bytes,
@@ -42,129 +52,89 @@ pub struct Signed {
     pub replace_at: Timestamp,
     /// Its SHA-256 in hexadecimal; none where it carries a nonce, so that nobody else can use it.
     pub etag: Option<String>,
-    /// What it says, to drop it when the replica says otherwise.
-    statuses: Vec<CertStatus>,
-    /// Whose key signed it.
-    credential: Serial,
+    about: Option<About>,
+}
+
+/// What a responder may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most octets of kept answers.
+    pub cache_octets: u64,
+    /// Most signatures at once; who comes then is told to try later. Threads bound it for ECDSA, which takes
+    /// microseconds; RSA takes a millisecond, and lets other requests pass meanwhile.
+    pub signing: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { cache_octets: 64 << 20, signing: 64 }
+    }
+}
+
+/// What a signature is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For one client: it has a nonce.
+    Fleeting,
+    /// On request, and to be kept by us or by caches.
+    Kept,
+    /// To replace a kept answer before it is asked for.
+    Ahead,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Fleeting, Self::Kept, Self::Ahead];
+
+    /// As `/metrics` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fleeting => "nonce",
+            Self::Kept => "request",
+            Self::Ahead => "ahead",
+        }
+    }
 }
 
 /// Answers for all issuers from memory.
 #[derive(Debug)]
 pub struct Responder {
     issuers: Vec<Served>,
-    cache: Cache<Vec<u8>, Arc<Signed>, ByLength>,
+    cache: Answers,
+    /// See [`Responder::tend`].
+    swept: Vec<AtomicU64>,
+    limits: Limits,
+    signing: AtomicUsize,
+    signatures: [AtomicU64; Purpose::ALL.len()],
 }
 
-/// One issuer, and what is known of it now.
-#[derive(Debug)]
-pub struct Served {
-    /// The issuer.
-    pub ca: Ca,
-    known: RwLock<Arc<Known>>,
+/// A status without answers, and why.
+type Refused = (Refusal, String);
+
+fn later(why: &str) -> Refused {
+    (Refusal::TryLater, why.to_owned())
 }
 
-/// What is known of an issuer now.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// The index, and when it was last seen to be level.
-    pub replica: Option<(Replica, Timestamp)>,
-    /// What signs.
-    pub credential: Option<Arc<Credential>>,
-    /// When the credential was last looked for.
-    looked_at: Option<Timestamp>,
-    /// Why the index could not be read the last time.
-    index_problem: Option<String>,
-    /// Why the credential could not be read the last time.
-    credential_problem: Option<String>,
-}
-
-impl Known {
-    /// Why the index or the credential could not be read the last time.
-    pub fn problem(&self) -> Option<&str> {
-        self.index_problem.as_deref().or(self.credential_problem.as_deref())
-    }
-}
-
-/// Most octets of kept answers.
-const CACHE_OCTETS: u64 = 64 << 20;
-
-#[derive(Clone, Debug)]
-struct ByLength;
-
-impl Weighter<Vec<u8>, Arc<Signed>> for ByLength {
-    fn weight(&self, key: &Vec<u8>, signed: &Arc<Signed>) -> u64 {
-        const OVERHEAD: usize = 256;
-        (key.len() + signed.der.len() + OVERHEAD) as u64
-    }
-}
-
-impl Served {
-    /// What is known now.
-    pub fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Reads on in the index, and looks whether there is another credential.
-    pub async fn refresh(&self, now: Timestamp) {
-        let known = self.known();
-        let replica = self.level(&known).await;
-        let mut next = Known::clone(&known);
-        next.index_problem = replica.as_ref().err().cloned();
-        if let Ok(replica) = replica {
-            next.replica = Some((replica, now));
-            // A vault that is slow must not make the index look stale.
-            self.know(next.clone());
-        }
-        if self.looks_for_credential(&known, now) {
-            let credential = self.ca.credentials.open(&self.ca.issuer).await;
-            next.looked_at = Some(now);
-            next.credential_problem = credential.as_ref().err().map(ToString::to_string);
-            if let Ok(Some(credential)) = credential {
-                next.credential = Some(Arc::new(credential));
-            }
-        }
-        self.know(next);
-    }
-
-    fn know(&self, next: Known) {
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
-    }
-
-    /// Reads on in the index. A process that begins has seen nothing of it yet, so it makes sure that the index is the
-    /// one that the CRL on the shelf was made from: one that was emptied or put back would say `good` of the revoked.
-    async fn level(&self, known: &Known) -> Result<Replica, String> {
-        let before = known.replica.as_ref().map(|(replica, _)| replica);
-        let replica = self.ca.level(before).await.map_err(|error| error.to_string())?;
-        if before.is_none() {
-            let label = self.ca.shelf.current().await.ok().flatten().and_then(|stored| stored.label);
-            let remembered = match &label {
-                Some(label) => self.ca.remembers(label).await.map_err(|error| error.to_string())?,
-                None => true,
-            };
-            if !remembered {
-                return Err("it is not the index that the CRL on the shelf was made from; was it put back?".to_owned());
-            }
-        }
-        Ok(replica)
-    }
-
-    /// A vault is not asked every few seconds, unless there is no good credential.
-    fn looks_for_credential(&self, known: &Known, now: Timestamp) -> bool {
-        const AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
-        let is_good = known.credential.as_ref().is_some_and(|credential| credential.is_valid(now));
-        let every = self.ca.credentials.look_every();
-        let every = if is_good { every } else { every.min(AGAIN) };
-        known.looked_at.is_none_or(|at| now.since(at) >= every)
-    }
+/// What was asked, and what is to be said.
+struct Asked<'a> {
+    cert_ids: &'a [CertId<'a>],
+    nonce: Option<&'a [u8]>,
+    statuses: &'a [CertStatus],
+    /// When that was right.
+    level_at: Timestamp,
 }
 
 impl Responder {
     /// Answers for these issuers; knows nothing until the first [`Served::refresh`].
     pub fn new(cas: Vec<Ca>) -> Self {
-        const TYPICAL_OCTETS: u64 = 1024;
-        let issuers = cas.into_iter().map(|ca| Served { ca, known: RwLock::default() }).collect();
-        let entries = (CACHE_OCTETS / TYPICAL_OCTETS) as usize;
-        Self { issuers, cache: Cache::with_weighter(entries, CACHE_OCTETS, ByLength) }
+        Self::with_limits(cas, Limits::default())
+    }
+
+    /// Likewise, with other limits.
+    pub fn with_limits(cas: Vec<Ca>, limits: Limits) -> Self {
+        let issuers: Vec<_> = cas.into_iter().map(Served::new).collect();
+        let (cache, swept) = (kept::cache(limits.cache_octets), kept::swept(issuers.len()));
+        Self { issuers, cache, swept, limits, signing: AtomicUsize::default(), signatures: Default::default() }
     }
 
     /// The issuers.
@@ -172,122 +142,215 @@ impl Responder {
         &self.issuers
     }
 
-    /// Answers the bytes of a request.
+    /// Signatures made since the start.
+    pub fn signatures(&self, purpose: Purpose) -> u64 {
+        self.signatures[purpose as usize].load(Relaxed)
+    }
+
+    /// Answers the bytes of a request from memory.
     pub fn respond(&self, request: &[u8], now: Timestamp) -> Answer {
-        let request = match Request::read(request) {
-            Ok(request) => request,
-            Err(error) => return Answer::Refused(Refusal::MalformedRequest, error.to_string()),
+        let (issuer, request) = match self.read(request) {
+            Ok(read) => read,
+            Err((refusal, why)) => return Answer::Refused(refusal, why),
         };
-        let Some(served) = self.named_by(&request.cert_ids) else {
-            // RFC 9919 §3.2.3: no authoritative record. One response has one signer, so CertIDs of two of our
-            // issuers in one request find none either.
-            return Answer::Refused(Refusal::Unauthorized, "the certificates are not one issuer of ours".to_owned());
+        self.told(issuer, self.answer(issuer, &self.issuers[issuer].known(), &request, now))
+    }
+
+    /// Answers the bytes of a request; while the index is read into memory for the first time, from single rows.
+    pub async fn ask(&self, request: &[u8], now: Timestamp) -> Answer {
+        let (issuer, request) = match self.read(request) {
+            Ok(read) => read,
+            Err((refusal, why)) => return Answer::Refused(refusal, why),
         };
-        match self.answer(served, &request, now) {
-            Ok(signed) => Answer::Signed(signed),
-            Err((refusal, why)) => Answer::Refused(refusal, format!("issuer {}: {why}", served.ca.name)),
-        }
+        let known = self.issuers[issuer].known();
+        let result = match known.replica {
+            Some(_) => self.answer(issuer, &known, &request, now),
+            None => self.answer_cold(issuer, &known, &request, now).await,
+        };
+        self.told(issuer, result)
     }
 
     /// Whether some bytes are a request about certificates of one issuer of ours.
     pub fn is_for_us(&self, request: &[u8]) -> bool {
-        Request::read(request).is_ok_and(|request| self.named_by(&request.cert_ids).is_some())
+        self.read(request).is_ok()
+    }
+
+    fn read<'a>(&self, request: &'a [u8]) -> Result<(usize, Request<'a>), Refused> {
+        let request = Request::read(request).map_err(|error| (Refusal::MalformedRequest, error.to_string()))?;
+        // RFC 9919 §3.2.3: no authoritative record. One response has one signer, so CertIDs of two of our
+        // issuers in one request find none either.
+        let none = || (Refusal::Unauthorized, "the certificates are not one issuer of ours".to_owned());
+        Ok((self.named_by(&request.cert_ids).ok_or_else(none)?, request))
     }
 
     /// The issuer that every CertID names.
-    fn named_by(&self, cert_ids: &[CertId<'_>]) -> Option<&Served> {
+    fn named_by(&self, cert_ids: &[CertId<'_>]) -> Option<usize> {
         let names = |served: &Served, id: &CertId<'_>| {
             id.algorithm.is_some_and(|hash| served.ca.issuer.is_named_by(hash, id.name_hash, id.key_hash))
         };
-        self.issuers.iter().find(|served| cert_ids.iter().all(|id| names(served, id)))
+        self.issuers.iter().position(|served| cert_ids.iter().all(|id| names(served, id)))
     }
 
-    fn answer(&self, served: &Served, request: &Request<'_>, now: Timestamp) -> Result<Arc<Signed>, Refused> {
-        let later = |why: &str| (Refusal::TryLater, why.to_owned());
-        let known = served.known();
+    fn told(&self, issuer: usize, result: Result<Arc<Signed>, Refused>) -> Answer {
+        match result {
+            Ok(signed) => Answer::Signed(signed),
+            Err((refusal, why)) => Answer::Refused(refusal, format!("issuer {}: {why}", self.issuers[issuer].ca.name)),
+        }
+    }
+
+    fn answer(
+        &self,
+        issuer: usize,
+        known: &Known,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Signed>, Refused> {
+        let served = &self.issuers[issuer];
         let (replica, level_at) = known.replica.as_ref().ok_or_else(|| later("the index was not read yet"))?;
         if now.since(*level_at) > served.ca.ocsp.max_staleness {
             return Err(later("the index was out of reach for longer than max_staleness"));
         }
-        let is_revoked = |serial| replica.get(&serial).is_some_and(Status::is_listed);
-        let credential = known
-            .credential
-            .as_ref()
-            .filter(|credential| credential.is_valid(now) && !is_revoked(credential.certificate.serial));
-        let credential = credential.ok_or_else(|| later("there is no valid credential"))?;
-        let statuses: Vec<_> = request.cert_ids.iter().map(|id| status(served, replica, id)).collect();
-
-        let key = match (request.nonce, &request.cert_ids[..]) {
-            (None, [one]) => one.der.to_vec(),
-            _ => return sign(served, request, statuses, credential, now).map(Arc::new),
-        };
-        if let Some(kept) = self.cache.get(&key)
-            && kept.statuses == statuses
-            && kept.credential == credential.certificate.serial
-            && now < kept.replace_at
-        {
-            return Ok(kept);
+        let (place, credential) = choose(known, request, now)?;
+        if let (None, [id]) = (request.nonce, &request.cert_ids[..]) {
+            let status = served.status(id, find(replica, id));
+            return self.kept(&Question { issuer, known, id: *id, status, level_at: *level_at, place }, now);
         }
-        let signed = Arc::new(sign(served, request, statuses, credential, now)?);
-        self.cache.insert(key, Arc::clone(&signed));
-        Ok(signed)
+        let statuses: Vec<_> = request.cert_ids.iter().map(|id| served.status(id, find(replica, id))).collect();
+        let Request { cert_ids, nonce, .. } = request;
+        let asked = Asked { cert_ids, nonce: *nonce, statuses: &statuses, level_at: *level_at };
+        self.sign_asked(issuer, &asked, credential, now)
+    }
+
+    /// From rows of the index, while the whole is being read.
+    async fn answer_cold(
+        &self,
+        issuer: usize,
+        known: &Known,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Signed>, Refused> {
+        let served = &self.issuers[issuer];
+        let (_, credential) = choose(known, request, now)?;
+        let serials = request.cert_ids.iter().filter_map(|id| id.serial).collect();
+        let rows = served.look_up(serials).await.map_err(|why| later(&why))?;
+        let row = |serial: &Serial| rows.iter().find(|row| row.serial == *serial);
+        if row(&credential.certificate.serial).is_some_and(Status::is_listed) {
+            return Err(later("the credential is revoked"));
+        }
+        let status = |id: &CertId<'_>| served.status(id, id.serial.as_ref().and_then(row));
+        let statuses: Vec<_> = request.cert_ids.iter().map(status).collect();
+        let Request { cert_ids, nonce, .. } = request;
+        self.sign_asked(issuer, &Asked { cert_ids, nonce: *nonce, statuses: &statuses, level_at: now }, credential, now)
+    }
+
+    fn sign_asked(
+        &self,
+        issuer: usize,
+        asked: &Asked<'_>,
+        credential: &Credential,
+        now: Timestamp,
+    ) -> Result<Arc<Signed>, Refused> {
+        let purpose = if asked.nonce.is_some() { Purpose::Fleeting } else { Purpose::Kept };
+        self.sign(issuer, asked, credential, purpose, now).map(Arc::new)
+    }
+
+    fn sign(
+        &self,
+        issuer: usize,
+        asked: &Asked<'_>,
+        credential: &Credential,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Signed, Refused> {
+        let ca = &self.issuers[issuer].ca;
+        let window = window(ca, asked, credential, now)
+            .ok_or_else(|| later("the CA certificate or the credential is at its end"))?;
+        let response = Response {
+            cert_ids: asked.cert_ids,
+            statuses: asked.statuses,
+            window,
+            nonce: asked.nonce,
+            // What is never dropped is answered for since the CA began.
+            archive_cutoff: ca.crl.keep_expired.then_some(ca.issuer.certificate().not_before),
+            signatory: &credential.signatory,
+        };
+        let _slot = Slot::take(self, purpose).ok_or_else(|| later("too many answers are being signed"))?;
+        let der = seal(credential, response, purpose).map_err(|error| (Refusal::InternalError, error))?;
+        self.signatures[purpose as usize].fetch_add(1, Relaxed);
+        let etag = asked.nonce.is_none().then(|| sha256(&der));
+        let replace_at = window.this().after(window.length() / 2);
+        Ok(Signed { der: der.into(), window, replace_at, etag, about: None })
     }
 }
 
-/// A status without answers, and why.
-type Refused = (Refusal, String);
+/// One of the signatures at once.
+struct Slot<'a>(&'a AtomicUsize);
 
-fn status(served: &Served, replica: &Replica, id: &CertId<'_>) -> CertStatus {
-    // No certificate can have such a serial number.
-    let Some(serial) = id.serial else { return CertStatus::Unknown };
-    match replica.get(&serial) {
-        Some(status) if status.state == State::Valid => CertStatus::Good,
-        Some(status) => match status.revoked_at {
-            Some(at) => CertStatus::Revoked { at, reason: status.reason },
-            None => CertStatus::Unknown,
-        },
-        None => match served.ca.ocsp.unlisted {
-            Unlisted::Good => CertStatus::Good,
-            Unlisted::Unknown => CertStatus::Unknown,
-        },
+impl<'a> Slot<'a> {
+    /// None where there are too many. What is signed ahead of need is one at a time, and nobody would try it later.
+    fn take(responder: &'a Responder, purpose: Purpose) -> Option<Self> {
+        let slot = Self(&responder.signing);
+        let is_free = slot.0.fetch_add(1, Relaxed) < responder.limits.signing;
+        (is_free || purpose == Purpose::Ahead).then_some(slot)
     }
 }
 
-fn sign(
-    served: &Served,
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+fn find<'a>(replica: &'a Replica, id: &CertId<'_>) -> Option<&'a Status> {
+    id.serial.as_ref().and_then(|serial| replica.get(serial))
+}
+
+/// RFC 6960 §4.4.7.2: "Select an algorithm specified as a preferred signature algorithm in the client request", the
+/// dearest that a credential of ours has; otherwise the first credential that may sign. None is weaker than another.
+fn choose<'a>(
+    known: &'a Known,
     request: &Request<'_>,
-    statuses: Vec<CertStatus>,
-    credential: &Credential,
     now: Timestamp,
-) -> Result<Signed, Refused> {
-    let fault = |error: &dyn std::fmt::Display| (Refusal::InternalError, error.to_string());
-    let window = window(served, &statuses, credential, now)
-        .ok_or((Refusal::TryLater, "the CA certificate or the credential is at its end".to_owned()))?;
-    let key = credential.certificate.public_key().map_err(|error| fault(&error))?;
-    let response = Response {
-        singles: request.cert_ids.iter().map(|id| id.der.to_vec()).zip(statuses.iter().copied()).collect(),
-        window,
-        nonce: request.nonce.map(<[u8]>::to_vec),
-        responder: ocsp::key_hash(&key),
-        certificate: credential.certificate.der.clone(),
+) -> Result<(usize, &'a Arc<Credential>), Refused> {
+    let is_wanted = |preferred| known.usable(now).find(|(_, credential)| credential.signatory.is(&preferred));
+    let wanted = request.preferred().find_map(is_wanted);
+    wanted.or_else(|| known.usable(now).next()).ok_or_else(|| later("there is no valid credential"))
+}
+
+/// Drafts, lints, signs and checks. What is kept is read back by two parsers, and its signature verified; what one
+/// client gets once, by one, and it relies on the proof that the key is the certificate's
+/// ([`crate::core::seal::Proven`]).
+fn seal(credential: &Credential, response: Response<'_>, purpose: Purpose) -> Result<Vec<u8>, String> {
+    let work = || {
+        let draft = response.draft();
+        let (key, told) = (&credential.key, |error: &dyn std::fmt::Display| error.to_string());
+        let checked = if purpose == Purpose::Fleeting {
+            key.seal_fleeting(draft.lint(&Reading::Own).map_err(|error| told(&error))?)
+        } else {
+            key.seal(draft.lint(&Reading::Both).map_err(|error| told(&error))?, &())
+        };
+        checked.map(|checked| checked.into_bytes()).map_err(|error| told(&error))
     };
-    let linted = response.draft(key.default_algorithm()).lint(&()).map_err(|error| fault(&error))?;
-    let signed = credential.key.sign(linted).map_err(|error| fault(&error))?;
-    let der = signed.check(&key, &()).map_err(|error| fault(&error))?.into_bytes();
-    let etag = request.nonce.is_none().then(|| sha256(&der));
-    let replace_at = window.this().after(window.length() / 2);
-    Ok(Signed { der: der.into(), window, replace_at, etag, statuses, credential: credential.certificate.serial })
+    match (credential.key.public().kind(), tokio::runtime::Handle::try_current()) {
+        // Long enough that other requests of this thread should go elsewhere.
+        (KeyKind::Rsa(_), Ok(runtime)) if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
+            tokio::task::block_in_place(work)
+        }
+        _ => work(),
+    }
 }
 
 /// From `backdate` before now; ends within the validity of the credential and of the CA (Mozilla policy §6).
-fn window(served: &Served, statuses: &[CertStatus], credential: &Credential, now: Timestamp) -> Option<Window> {
-    let backdated = now.before(served.ca.ocsp.backdate);
+fn window(ca: &Ca, asked: &Asked<'_>, credential: &Credential, now: Timestamp) -> Option<Window> {
+    // RFC 6960 §2.4: "The most recent time at which the status being indicated is known by the responder to have
+    // been correct", and not later.
+    let backdated = now.before(ca.ocsp.backdate).min(asked.level_at);
     // "Revoked since" may not be later than "this was right at".
     let revoked_at = |status: &CertStatus| match status {
         CertStatus::Revoked { at, .. } => Some(*at),
-        CertStatus::Good | CertStatus::Unknown => None,
+        CertStatus::Good | CertStatus::Unknown | CertStatus::NeverIssued => None,
     };
-    let this = statuses.iter().filter_map(revoked_at).fold(backdated, Timestamp::max).min(now);
-    let end = credential.validity.next().min(served.ca.issuer.certificate().not_after);
-    Window::new(this, this.after(served.ca.ocsp.validity).min(end)).filter(|window| now < window.next())
+    let this = asked.statuses.iter().filter_map(revoked_at).fold(backdated, Timestamp::max).min(now);
+    let end = credential.validity.next().min(ca.issuer.certificate().not_after);
+    Window::new(this, this.after(ca.ocsp.validity).min(end)).filter(|window| now < window.next())
 }

@@ -89,12 +89,15 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
         Ok(None) => status.seq = Some(0),
         Err(error) => status.found.push(Problem::Other(error.to_string())),
     }
-    match ca.credentials.open(&ca.issuer).await {
-        Ok(credential) => {
-            status.credential_not_after = credential.as_ref().map(|credential| credential.validity.next());
-            status.found.extend(credential_problem(credential.as_ref(), now).map(Problem::Credential));
+    for (_, place) in ca.credentials() {
+        match place.open(&ca.issuer).await {
+            Ok(credential) => {
+                let end = credential.as_ref().map(|credential| credential.validity.next());
+                status.credential_not_after = status.credential_not_after.into_iter().chain(end).min();
+                status.found.extend(credential_problem(credential.as_ref(), now).map(Problem::Credential));
+            }
+            Err(error) => status.found.push(Problem::Credential(error.to_string())),
         }
-        Err(error) => status.found.push(Problem::Credential(error.to_string())),
     }
     let end = ca.issuer.certificate().not_after;
     status.ca_not_after = Some(end);

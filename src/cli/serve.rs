@@ -24,8 +24,6 @@ use crate::{
     tick::tick,
 };
 
-/// How often to look whether another process committed, where looking is cheap.
-const LOOK: Duration = Duration::from_secs(2);
 /// How often to look whether a CRL is due.
 const TICK: Duration = Duration::from_secs(60);
 /// How often, and how long apart, to try to open issuers in Azure.
@@ -136,18 +134,28 @@ async fn wait_for_signal() -> Result<(), Failure> {
 /// Looks between two reminders of a problem that lasts: alerts look for them.
 const REMIND: u32 = 60;
 
-/// Keeps what OCSP answers from level with the index.
+/// Keeps what OCSP answers from level with the index, each issuer for itself: a slow one holds up no other.
 async fn look(app: Arc<App>) -> Result<(), Failure> {
-    let every = app.responder.issuers().iter().map(|served| served.ca.index.look_every()).min();
-    let mut every = interval(every.unwrap_or(LOOK));
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    join_all(app.responder.issuers().iter().map(|served| look_at(&app, served))).await;
+    Ok(())
+}
+
+async fn look_at(app: &App, served: &Served) {
     let mut looks = 0u32;
     loop {
-        every.tick().await;
         looks = looks.wrapping_add(1);
-        let remind = looks.is_multiple_of(REMIND);
-        join_all(app.responder.issuers().iter().map(|served| refresh(served, remind))).await;
+        refresh(served, looks.is_multiple_of(REMIND)).await;
+        app.responder.tend(now()).await;
+        sleep(jittered(served.ca.index.look_every())).await;
     }
+}
+
+/// A little less, by chance, so that instances which began together do not look together.
+fn jittered(every: Duration) -> Duration {
+    let mut chance = [0];
+    // Without chance they march in step, which is no reason not to look.
+    let _ = aws_lc_rs::rand::fill(&mut chance);
+    every * (700 + u32::from(chance[0])) / 1000
 }
 
 /// Refreshes, and logs a problem when it begins, when it ends, and when it is time to remind of it.
@@ -174,5 +182,6 @@ async fn tick_by_ourselves(app: Arc<App>) {
         for served in app.responder.issuers() {
             refresh(served, false).await;
         }
+        app.responder.tend(now()).await;
     }
 }

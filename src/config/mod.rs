@@ -160,6 +160,8 @@ pub struct OcspConfig {
     pub unlisted: Unlisted,
     /// The kind of the credential's key.
     pub credential_key: NewKey,
+    /// Whether there is a second credential, with an RSA key, for clients that ask for it.
+    pub rsa_too: bool,
     /// How long a credential is valid.
     pub credential_validity: Duration,
 }
@@ -171,6 +173,8 @@ pub enum Unlisted {
     Good,
     /// The index lists every issued certificate.
     Unknown,
+    /// Likewise, and what was never issued is called revoked (RFC 6960 §2.2).
+    Revoked,
 }
 
 /// A value that cannot be used, and where it stands.
@@ -392,25 +396,31 @@ impl Read<'_> {
 
     fn ocsp(&self, section: &str) -> Result<OcspConfig, ConfigError> {
         let key = |key: &str| format!("{section}.{key}");
-        let ocsp =
-            OcspConfig {
-                validity: self.duration(&key("validity"))?,
-                backdate: self.duration(&key("backdate"))?,
-                max_staleness: self.duration(&key("max_staleness"))?,
-                unlisted: self.parse(&key("unlisted"), "is neither \"good\" nor \"unknown\"", |text| match text {
+        let what = "is not \"p256\", \"rsa2048\" or \"p256+rsa2048\"";
+        let (credential_key, rsa_too) = self.parse(&key("credential_key"), what, |text| match text {
+            "p256" => Some((NewKey::P256, false)),
+            "rsa2048" => Some((NewKey::Rsa2048, false)),
+            "p256+rsa2048" => Some((NewKey::P256, true)),
+            _ => None,
+        })?;
+        let ocsp = OcspConfig {
+            validity: self.duration(&key("validity"))?,
+            backdate: self.duration(&key("backdate"))?,
+            max_staleness: self.duration(&key("max_staleness"))?,
+            unlisted: self.parse(
+                &key("unlisted"),
+                "is not \"good\", \"unknown\" or \"revoked\"",
+                |text| match text {
                     "good" => Some(Unlisted::Good),
                     "unknown" => Some(Unlisted::Unknown),
+                    "revoked" => Some(Unlisted::Revoked),
                     _ => None,
-                })?,
-                credential_key: self.parse(&key("credential_key"), "is neither \"p256\" nor \"rsa2048\"", |text| {
-                    match text {
-                        "p256" => Some(NewKey::P256),
-                        "rsa2048" => Some(NewKey::Rsa2048),
-                        _ => None,
-                    }
-                })?,
-                credential_validity: self.duration(&key("credential_validity"))?,
-            };
+                },
+            )?,
+            credential_key,
+            rsa_too,
+            credential_validity: self.duration(&key("credential_validity"))?,
+        };
         if ocsp.backdate * 2 >= ocsp.validity {
             return Err(
                 self.error(&key("validity"), "must be more than twice backdate: answers are replaced at half of it")

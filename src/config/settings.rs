@@ -75,8 +75,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("issuer.ocsp.validity", "12h", "nextUpdate - thisUpdate; answers are replaced at half of it"),
     setting("issuer.ocsp.backdate", "5m", "thisUpdate and producedAt are this much before now"),
     setting("issuer.ocsp.max_staleness", "10m", "answer `tryLater` when the index was out of reach for longer"),
-    setting("issuer.ocsp.unlisted", "good", "answer for serials not in the index: `good` or `unknown`"),
-    setting("issuer.ocsp.credential_key", "p256", "`p256`, or `rsa2048` for clients without ECDSA"),
+    setting(
+        "issuer.ocsp.unlisted",
+        "good",
+        "answer for serials not in the index: `good`, `unknown`, or `revoked` (RFC 6960 §2.2)",
+    ),
+    setting(
+        "issuer.ocsp.credential_key",
+        "p256",
+        "`p256`, `rsa2048` for clients without ECDSA, or `p256+rsa2048`: RSA for those that ask for it",
+    ),
     setting("issuer.ocsp.credential_validity", "7d", "life of a credential; renewed at half of it"),
     setting("alias.mount", "", "serves `/v1/{mount}/…` the way HashiCorp Vault did"),
     setting("alias.issuer", "", "the name of the issuer that is served there"),

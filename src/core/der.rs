@@ -1,7 +1,7 @@
 //! DER, strictly: a reader over borrowed bytes, and the few functions that write it.
 //!
 //! The two halves share nothing. What [`mod@write`] wrote is read back before it is signed: CRLs by [`Reader`] and
-//! `x509-cert`, OCSP responses by `rasn-ocsp`, certificates by `x509-cert`.
+//! `x509-cert`, OCSP responses by [`Reader`] and `rasn-ocsp`, certificates by `x509-cert`.
 
 /// Tags of the types that appear in CRLs, certificates and OCSP messages (X.680 §8.4).
 pub mod tag {
@@ -311,7 +311,9 @@ pub mod oid {
     pub const OCSP_NONCE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
     pub const OCSP_RESPONSE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 4];
     pub const OCSP_NOCHECK: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 5];
+    pub const OCSP_ARCHIVE_CUTOFF: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 6];
     pub const OCSP_PREFERRED_ALGORITHMS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 8];
+    pub const OCSP_EXTENDED_REVOKE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 9];
     pub const CA_ISSUERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 2];
     pub const COMMON_NAME: &[u8] = &[0x55, 4, 3];
     pub const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];

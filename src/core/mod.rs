@@ -18,6 +18,7 @@ pub mod issuer;
 pub mod key;
 pub mod lints;
 pub mod ocsp;
+pub mod ocsp_response;
 pub mod replica;
 pub mod revocation;
 pub mod scope;

@@ -1,18 +1,17 @@
-//! OCSP (RFC 6960, RFC 9654, RFC 9919): reading requests, drafting responses.
-//!
-//! Requests are read strictly over borrowed bytes. Responses are written here and read back by `rasn-ocsp`.
+//! OCSP (RFC 6960, RFC 9654, RFC 9919): requests, read strictly over borrowed bytes, and what may be answered.
 
 use sha1::{Digest, Sha1};
 
 use super::{
-    der::{DerError, Reader, extensions, oid, tag, write},
+    der::{DerError, Reader, extensions, oid, tag},
     issuer::HashAlgorithm,
-    key::{PublicKey, SignatureAlgorithm},
+    key::PublicKey,
     revocation::Reason,
-    seal::{Document, Draft, Findings, Tbs},
     serial::{Serial, SerialError},
-    time::{Timestamp, Window},
+    time::Timestamp,
 };
+
+pub use super::ocsp_response::{Reading, Response, Signatory};
 
 /// Most CertIDs in one request.
 pub const MAX_CERT_IDS: usize = 100;
@@ -24,6 +23,17 @@ pub struct Request<'a> {
     pub cert_ids: Vec<CertId<'a>>,
     /// The nonce extension's value, to be echoed verbatim.
     pub nonce: Option<&'a [u8]>,
+    /// The value of the extension that names the algorithms which the client prefers, not looked at yet.
+    preferred: Option<&'a [u8]>,
+}
+
+/// An algorithm that a client prefers (RFC 6960 §4.4.7.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Preferred<'a> {
+    /// The `AlgorithmIdentifier` of the signature.
+    pub signature: &'a [u8],
+    /// What the responder's key should be: an object identifier and its parameters, if any.
+    pub key: Option<(&'a [u8], Option<&'a [u8]>)>,
 }
 
 /// Which certificate is asked about.
@@ -91,13 +101,14 @@ impl<'a> Request<'a> {
             name.finish("octets behind requestorName")?;
         }
         let mut list = tbs.sequence("requestList is not a SEQUENCE")?;
-        let nonce = match tbs.optional(tag::context(2))? {
+        let (nonce, preferred) = match tbs.optional(tag::context(2))? {
             Some(value) => request_extensions(value.reader())?,
-            None => None,
+            None => (None, None),
         };
         tbs.finish("octets behind the request's extensions")?;
 
-        let mut cert_ids = Vec::new();
+        // Nearly always one.
+        let mut cert_ids = Vec::with_capacity(1);
         while !list.is_empty() {
             if cert_ids.len() == MAX_CERT_IDS {
                 return Err(RequestError::TooMany);
@@ -107,23 +118,56 @@ impl<'a> Request<'a> {
         if cert_ids.is_empty() {
             return Err(RequestError::Empty);
         }
-        Ok(Self { cert_ids, nonce })
+        Ok(Self { cert_ids, nonce, preferred })
+    }
+
+    /// The signature algorithms that the client prefers, the dearest first. What cannot be read ends the list: it is
+    /// a wish, and a responder may always answer as it usually does.
+    pub fn preferred(&self) -> impl Iterator<Item = Preferred<'a>> {
+        let list = self.preferred.and_then(|value| {
+            let mut outer = Reader::new(value);
+            let list = outer.sequence("").ok()?;
+            outer.finish("").ok().map(|()| list)
+        });
+        let mut list = list.unwrap_or(Reader::new(&[]));
+        std::iter::from_fn(move || preferred(&mut list).ok())
     }
 }
 
-/// Reads `requestExtensions`; returns the nonce's value.
-fn request_extensions(list: Reader<'_>) -> Result<Option<&[u8]>, RequestError> {
+/// The value of the nonce, and of the preferred algorithms.
+type Wishes<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// Reads `requestExtensions`.
+fn request_extensions(list: Reader<'_>) -> Result<Wishes<'_>, RequestError> {
     // id-pkix-ocsp-response (acceptable types; basic is always one), id-pkix-ocsp-pref-sig-algs.
     const UNDERSTOOD: [&[u8]; 2] = [oid::OCSP_RESPONSE, oid::OCSP_PREFERRED_ALGORITHMS];
-    let mut nonce = None;
+    let (mut nonce, mut preferred) = (None, None);
     for extension in extensions(list)? {
         if extension.id == oid::OCSP_NONCE {
             nonce = Some(checked_nonce(extension.value)?);
         } else if extension.critical && !UNDERSTOOD.contains(&extension.id) {
             return Err(RequestError::Critical);
+        } else if extension.id == oid::OCSP_PREFERRED_ALGORITHMS {
+            preferred = Some(extension.value);
         }
     }
-    Ok(nonce)
+    Ok((nonce, preferred))
+}
+
+/// One `PreferredSignatureAlgorithm`.
+fn preferred<'a>(list: &mut Reader<'a>) -> Result<Preferred<'a>, DerError> {
+    let mut item = list.sequence("a PreferredSignatureAlgorithm is not a SEQUENCE")?;
+    let signature = item.value(tag::SEQUENCE, "sigIdentifier is not a SEQUENCE")?.whole;
+    let key = match item.optional(tag::SEQUENCE)? {
+        Some(key) => {
+            let mut key = key.reader();
+            let id = key.content(tag::OID, "pubKeyAlgIdentifier has no object identifier")?;
+            Some((id, if key.is_empty() { None } else { Some(key.any()?.whole) }))
+        }
+        None => None,
+    };
+    item.finish("octets behind a PreferredSignatureAlgorithm")?;
+    Ok(Preferred { signature, key })
 }
 
 /// RFC 9654 §2.1: an OCTET STRING of 1 to 128 octets. Some clients forget to wrap it; that is echoed as it came.
@@ -141,34 +185,41 @@ fn checked_nonce(value: &[u8]) -> Result<&[u8], RequestError> {
 
 fn single<'a>(list: &mut Reader<'a>) -> Result<CertId<'a>, RequestError> {
     let mut request = list.sequence("a Request is not a SEQUENCE")?;
-    let cert_id = request.value(tag::SEQUENCE, "a CertID is not a SEQUENCE")?;
+    let id = CertId::read(&mut request)?;
     if let Some(value) = request.optional(tag::context(0))?
         && extensions(value.reader())?.iter().any(|extension| extension.critical)
     {
         return Err(RequestError::Critical);
     }
     request.finish("octets behind a Request")?;
+    Ok(id)
+}
 
-    let mut fields = cert_id.reader();
-    let mut algorithm = fields.sequence("hashAlgorithm is not a SEQUENCE")?;
-    let id = algorithm.content(tag::OID, "hashAlgorithm has no object identifier")?;
-    // RFC 5754 §2: NULL or absent; clients send both.
-    let parameters = if algorithm.is_empty() { None } else { Some(algorithm.any()?) };
-    algorithm.finish("octets behind hashAlgorithm")?;
-    let plain = parameters.is_none_or(|parameters| parameters.whole == [tag::NULL, 0]);
-    let name_hash = fields.content(tag::OCTET_STRING, "issuerNameHash is not an OCTET STRING")?;
-    let key_hash = fields.content(tag::OCTET_STRING, "issuerKeyHash is not an OCTET STRING")?;
-    let number = fields.value(tag::INTEGER, "serialNumber is not an INTEGER")?;
-    fields.finish("octets behind a CertID")?;
-    let serial = match Serial::from_integer(number.content) {
-        Ok(serial) => Some(serial),
-        Err(SerialError::Empty | SerialError::NotMinimal) => {
-            return Err(number.error("serialNumber is not minimal").into());
-        }
-        Err(_) => None,
-    };
-    let algorithm = HashAlgorithm::from_oid(id).filter(|_| plain);
-    Ok(CertId { der: cert_id.whole, algorithm, name_hash, key_hash, serial })
+impl<'a> CertId<'a> {
+    /// Reads the next value, a CertID.
+    pub fn read(input: &mut Reader<'a>) -> Result<Self, RequestError> {
+        let cert_id = input.value(tag::SEQUENCE, "a CertID is not a SEQUENCE")?;
+        let mut fields = cert_id.reader();
+        let mut algorithm = fields.sequence("hashAlgorithm is not a SEQUENCE")?;
+        let id = algorithm.content(tag::OID, "hashAlgorithm has no object identifier")?;
+        // RFC 5754 §2: NULL or absent; clients send both.
+        let parameters = if algorithm.is_empty() { None } else { Some(algorithm.any()?) };
+        algorithm.finish("octets behind hashAlgorithm")?;
+        let plain = parameters.is_none_or(|parameters| parameters.whole == [tag::NULL, 0]);
+        let name_hash = fields.content(tag::OCTET_STRING, "issuerNameHash is not an OCTET STRING")?;
+        let key_hash = fields.content(tag::OCTET_STRING, "issuerKeyHash is not an OCTET STRING")?;
+        let number = fields.value(tag::INTEGER, "serialNumber is not an INTEGER")?;
+        fields.finish("octets behind a CertID")?;
+        let serial = match Serial::from_integer(number.content) {
+            Ok(serial) => Some(serial),
+            Err(SerialError::Empty | SerialError::NotMinimal) => {
+                return Err(number.error("serialNumber is not minimal").into());
+            }
+            Err(_) => None,
+        };
+        let algorithm = HashAlgorithm::from_oid(id).filter(|_| plain);
+        Ok(Self { der: cert_id.whole, algorithm, name_hash, key_hash, serial })
+    }
 }
 
 /// What is answered about one certificate (RFC 6960 §2.2).
@@ -185,6 +236,8 @@ pub enum CertStatus {
     },
     /// Not known to us.
     Unknown,
+    /// Never issued, and therefore to be taken for revoked (RFC 6960 §2.2).
+    NeverIssued,
 }
 
 /// A response without an answer (RFC 6960 §4.2.1).
@@ -220,154 +273,4 @@ impl Refusal {
 /// SHA-1 of a key's bits without tag, length and unused-bits octet (RFC 6960 §4.2.1 KeyHash).
 pub fn key_hash(key: &PublicKey) -> [u8; 20] {
     Sha1::digest(key.bits()).into()
-}
-
-/// A basic response.
-#[derive(Clone, Debug)]
-pub struct Response {
-    /// One for each CertID asked, in the order asked: its DER, and the answer.
-    pub singles: Vec<(Vec<u8>, CertStatus)>,
-    /// thisUpdate, which is producedAt too, and nextUpdate.
-    pub window: Window,
-    /// The nonce extension's value, if one was sent.
-    pub nonce: Option<Vec<u8>>,
-    /// The KeyHash of the responder.
-    pub responder: [u8; 20],
-    /// The responder's certificate, DER.
-    pub certificate: Vec<u8>,
-}
-
-impl Response {
-    /// Writes the bytes to be signed.
-    pub fn draft(self, algorithm: SignatureAlgorithm) -> Draft<Self> {
-        let produced_at = write::generalized_time(self.window.this());
-        let responses = self.singles.iter().map(|(cert_id, status)| self.single(cert_id, *status));
-        let nonce = self.nonce.as_ref().map_or(vec![], |nonce| {
-            let extension = write::extension(oid::OCSP_NONCE, false, nonce);
-            write::value(tag::context(1), &[&write::sequence(&[&extension])])
-        });
-        let content = [
-            // RFC 9919 §3.2.2: "byKey". RFC 6960 §4.2.1: the version is DEFAULT, so not encoded.
-            write::value(tag::context(2), &[&write::value(tag::OCTET_STRING, &[&self.responder])]),
-            produced_at,
-            write::sequence(&[&responses.collect::<Vec<_>>().concat()]),
-            nonce,
-        ]
-        .concat();
-        let tbs = Tbs::sequence(content.len(), |out| out.extend_from_slice(&content));
-        Draft::new(self, tbs, algorithm)
-    }
-
-    fn single(&self, cert_id: &[u8], status: CertStatus) -> Vec<u8> {
-        let status = match status {
-            CertStatus::Good => write::value(tag::context_primitive(0), &[]),
-            CertStatus::Unknown => write::value(tag::context_primitive(2), &[]),
-            CertStatus::Revoked { at, reason } => {
-                let reason = reason
-                    .map_or(vec![], |reason| write::value(tag::context(0), &[&[tag::ENUMERATED, 1, reason.code()]]));
-                write::value(tag::context(1), &[&write::generalized_time(at), &reason])
-            }
-        };
-        // RFC 9919 §3.2.4: thisUpdate and nextUpdate, both always, never with a fraction.
-        let next = write::value(tag::context(0), &[&write::generalized_time(self.window.next())]);
-        write::sequence(&[cert_id, &status, &write::generalized_time(self.window.this()), &next])
-    }
-
-    /// `OCSPResponse` around a signed `BasicOCSPResponse`.
-    fn wrap(basic: &[u8]) -> Vec<u8> {
-        let kind = write::value(tag::OID, &[oid::OCSP_BASIC]);
-        let bytes = write::sequence(&[&kind, &write::value(tag::OCTET_STRING, &[basic])]);
-        write::sequence(&[&[tag::ENUMERATED, 1, 0], &write::value(tag::context(0), &[&bytes])])
-    }
-}
-
-impl Document for Response {
-    type Source<'a> = ();
-    type Before<'a> = ();
-
-    fn lint(&self, tbs: &[u8], _source: &()) -> Findings {
-        let mut findings = Findings::default();
-        match rasn::der::decode::<rasn_ocsp::ResponseData>(tbs) {
-            Err(error) => findings.add("der", "RFC 6960 §4.2.1", error.to_string()),
-            Ok(read) => self.lint_fields(tbs, &read, &mut findings),
-        }
-        findings
-    }
-
-    fn compare(&self, _tbs: &[u8], _before: &()) -> Findings {
-        Findings::default()
-    }
-
-    fn assemble(&self, tbs: Tbs, algorithm: SignatureAlgorithm, signature: &[u8]) -> Vec<u8> {
-        // RFC 6960 §4.2.1: the delegate's certificate, once.
-        let certs = write::value(tag::context(0), &[&write::sequence(&[&self.certificate])]);
-        Self::wrap(&tbs.assemble(algorithm, signature, &certs))
-    }
-}
-
-impl Response {
-    fn lint_fields(&self, tbs: &[u8], read: &rasn_ocsp::ResponseData, findings: &mut Findings) {
-        findings.require(
-            rasn::der::encode(read).is_ok_and(|again| again == tbs),
-            "der_exact",
-            "X.690 §10",
-            "another encoder writes other bytes",
-        );
-        findings.require(
-            matches!(&read.responder_id, rasn_ocsp::ResponderId::ByKey(hash) if hash[..] == self.responder),
-            "responder_id",
-            "RFC 9919 §3.2.2",
-            "the responder is not named by the SHA-1 of its key",
-        );
-        let seconds = |time: Timestamp| time.seconds() as i64;
-        let (this, next) = (seconds(self.window.this()), seconds(self.window.next()));
-        findings.require(
-            read.produced_at.timestamp() == this,
-            "produced_at",
-            "RFC 6960 §4.2.2.1",
-            "producedAt is not the planned one",
-        );
-        findings.require(
-            read.responses.len() == self.singles.len(),
-            "single_responses",
-            "RFC 6960 §4.2.2.3",
-            "there is not exactly one answer for each CertID asked",
-        );
-        for (single, (cert_id, status)) in read.responses.iter().zip(&self.singles) {
-            let times = single.this_update.timestamp() == this
-                && single.next_update.as_ref().is_some_and(|time| time.timestamp() == next);
-            findings.require(times, "window", "RFC 9919 §3.2.4", "thisUpdate or nextUpdate is not the planned one");
-            findings.require(
-                rasn::der::encode(&single.cert_id).is_ok_and(|again| again == *cert_id),
-                "cert_id",
-                "RFC 6960 §4.2.1",
-                "the CertID is not the one asked, byte for byte",
-            );
-            findings.require(
-                is_same(&single.cert_status, *status),
-                "cert_status",
-                "DESIGN: OCSP never guesses",
-                "the status is not that of the index",
-            );
-        }
-        let nonce = read.response_extensions.iter().flat_map(|list| list.iter()).map(|found| &found.extn_value[..]);
-        findings.require(
-            nonce.eq(self.nonce.as_deref()),
-            "nonce",
-            "RFC 9654 §2.1",
-            "the response's extensions are not the nonce asked, alone",
-        );
-    }
-}
-
-fn is_same(read: &rasn_ocsp::CertStatus, status: CertStatus) -> bool {
-    match (read, status) {
-        (rasn_ocsp::CertStatus::Good, CertStatus::Good) => true,
-        (rasn_ocsp::CertStatus::Unknown(()), CertStatus::Unknown) => true,
-        (rasn_ocsp::CertStatus::Revoked(info), CertStatus::Revoked { at, reason }) => {
-            let code = info.revocation_reason.map(|reason| reason as u8);
-            info.revocation_time.timestamp() == at.seconds() as i64 && code == reason.map(Reason::code)
-        }
-        _ => false,
-    }
 }

@@ -138,6 +138,75 @@ impl fmt::Display for Findings {
     }
 }
 
+/// A document that one client reads at once, and nobody keeps: it may go out on the proof that its key is the right
+/// one (see [`Proven`]). Nothing else implements this.
+pub trait Fleeting: Document {}
+
+/// How a key pair makes a signature; none where it refuses.
+pub type Sign<K> = fn(&K, SignatureAlgorithm, &[u8]) -> Option<Vec<u8>>;
+
+/// A key pair in memory that was seen to sign what a public key verifies.
+///
+/// The rule: everything that is published or kept has its own signature verified. What is [`Fleeting`] relies on the
+/// proof instead, because a verification takes three times as long as a P-256 signature. The proof and the signatures
+/// cannot come apart: the pair and the way it signs are inside, and this is the only way to them. What is left is a
+/// fault of the machine in the midst of a signature; it spoils one answer, and its reader notices.
+///
+/// Only what is fleeting can be had without a verification:
+///
+/// ```compile_fail,E0277
+/// fn hurry<K>(key: rescind::core::seal::Proven<K>, crl: rescind::core::seal::Linted<rescind::core::crl::Crl>) {
+///     key.seal_fleeting(crl);
+/// }
+/// ```
+pub struct Proven<K> {
+    pair: K,
+    sign: Sign<K>,
+    algorithm: SignatureAlgorithm,
+    public: PublicKey,
+}
+
+impl<K> fmt::Debug for Proven<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proven({})", self.algorithm)
+    }
+}
+
+impl<K> Proven<K> {
+    /// Signs a probe, and verifies it; none where the pair is not that of `public`.
+    pub fn new(pair: K, sign: Sign<K>, public: PublicKey) -> Option<Self> {
+        // No OCTET STRING is an OCSP response, a CRL or a certificate.
+        const PROBE: &[u8] = b"\x04\x21rescind proves that keys fit here";
+        let algorithm = public.default_algorithm();
+        let signature = sign(&pair, algorithm, PROBE)?;
+        public.verifies(algorithm, PROBE, &signature).then_some(Self { pair, sign, algorithm, public })
+    }
+
+    /// The key that verifies.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign<D: Document>(&self, linted: Linted<D>) -> Option<Signed<D>> {
+        if linted.algorithm != self.algorithm {
+            return None;
+        }
+        let signature = (self.sign)(&self.pair, self.algorithm, linted.tbs.bytes())?;
+        Some(linted.signed(signature))
+    }
+
+    /// Signs, verifies, and puts the two together.
+    pub fn seal<D: Document>(&self, linted: Linted<D>, before: &D::Before<'_>) -> Result<Checked<D>, CheckError> {
+        self.sign(linted).ok_or(CheckError::Refused(self.algorithm))?.check(&self.public, before)
+    }
+
+    /// Signs, and relies on the proof that the signature verifies.
+    pub fn seal_fleeting<D: Fleeting>(&self, linted: Linted<D>) -> Result<Checked<D>, CheckError> {
+        let signed = self.sign(linted).ok_or(CheckError::Refused(self.algorithm))?;
+        Ok(signed.assembled())
+    }
+}
+
 /// Drafted: bytes that nobody has looked at.
 #[derive(Debug)]
 pub struct Draft<D> {
@@ -176,6 +245,9 @@ pub enum CheckError {
     /// The signature is not that of the expected key.
     #[error("the signature does not verify under the certificate's key: the key signed with is another one")]
     Signature,
+    /// There is no signature.
+    #[error("the key refused to sign with {0}")]
+    Refused(SignatureAlgorithm),
     /// It contradicts what was published before.
     #[error("{0}")]
     Compare(#[source] Findings),
@@ -225,8 +297,12 @@ impl<D: Document> Signed<D> {
             return Err(CheckError::Signature);
         }
         self.document.compare(tbs, before).into_result().map_err(CheckError::Compare)?;
+        Ok(self.assembled())
+    }
+
+    fn assembled(self) -> Checked<D> {
         let bytes = self.document.assemble(self.tbs, self.algorithm, &self.signature);
-        Ok(Checked { document: self.document, bytes })
+        Checked { document: self.document, bytes }
     }
 }
 

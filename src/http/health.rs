@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     core::{crl::SignedCrl, scope::Scope, time::Timestamp},
-    respond::Served,
+    respond::{Purpose, Served},
     status::{credential_problem, crl_lateness},
 };
 
@@ -37,8 +37,22 @@ pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
-    let body = serde_json::json!({ "status": word, "problems": problems });
+    let issuers: Vec<_> = app.responder.issuers().iter().map(|served| view(served, now)).collect();
+    let body = serde_json::json!({ "status": word, "problems": problems, "issuers": issuers });
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// What OCSP answers from; `null` until the index is in memory.
+fn view(served: &Served, now: Timestamp) -> serde_json::Value {
+    let known = served.known();
+    let replica = known.replica.as_ref();
+    let rows = replica.map(|(index, _)| index.counts()).map(|counts| counts.revoked + counts.held + counts.valid);
+    serde_json::json!({
+        "name": served.ca.name,
+        "seq": replica.map(|(index, _)| index.head().seq),
+        "rows": rows,
+        "staleness_seconds": replica.map(|(_, at)| now.since(*at).as_secs()),
+    })
 }
 
 async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> {
@@ -57,7 +71,8 @@ async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> 
         let why = known.problem().unwrap_or("it was not read yet");
         problems.push(format!("OCSP answers tryLater, because the index cannot be read: {why}"));
     }
-    problems.extend(credential_problem(known.credential.as_deref(), now));
+    let held = known.held.iter().filter_map(|held| credential_problem(held.credential.as_deref(), now));
+    problems.extend(held);
     problems
 }
 
@@ -75,6 +90,16 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         let count = count.load(Ordering::Relaxed);
         text.sample("rescind_ocsp_responses_total", &[("status", refusal.name())], count);
     }
+    text.family("rescind_ocsp_signatures_total", "counter", "Signatures by OCSP credentials by what they were for.");
+    for purpose in Purpose::ALL {
+        let count = app.responder.signatures(purpose);
+        text.sample("rescind_ocsp_signatures_total", &[("for", purpose.name())], count);
+    }
+    let (octets, answers) = app.responder.kept_octets();
+    text.family("rescind_ocsp_cache_octets", "gauge", "Memory of kept OCSP answers.");
+    text.sample("rescind_ocsp_cache_octets", &[], octets);
+    text.family("rescind_ocsp_cache_answers", "gauge", "Kept OCSP answers.");
+    text.sample("rescind_ocsp_cache_answers", &[], answers as u64);
     text.family("rescind_passes_total", "counter", "Publisher passes over an issuer by result.");
     text.sample("rescind_passes_total", &[("result", "done")], app.counts.passes.load(Ordering::Relaxed));
     text.sample("rescind_passes_total", &[("result", "failed")], app.counts.failed_passes.load(Ordering::Relaxed));
@@ -109,7 +134,8 @@ async fn gauges_of(app: &App, served: &Served, now: Timestamp) -> Vec<Gauge> {
     let known = served.known();
     let replica = known.replica.as_ref();
     let counts = replica.map(|(replica, _)| replica.counts());
-    let end = known.credential.as_ref().map(|credential| credential.validity.next().seconds());
+    let ends = known.held.iter().filter_map(|held| Some(held.credential.as_ref()?.validity.next().seconds()));
+    let end = ends.min();
     vec![
         ("rescind_crl_number", "Number of the CRL on the shelf.", crl.and_then(|crl| Some(crl.number()?.get()))),
         ("rescind_crl_bytes", "Size of the CRL on the shelf.", crl.map(|_| bytes.len() as u64)),
@@ -153,6 +179,7 @@ impl Metrics {
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: axum::extract::Re
         return failure(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
     }
     match to_bytes(body, MAX_REQUEST).await {
-        Ok(body) => answer(&app, &parts.method, &parts.headers, &body),
+        Ok(body) => answer(&app, &parts.method, &parts.headers, &body).await,
         Err(error) => {
             tracing::debug!(%error, "an OCSP request was not read");
             failure(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
@@ -48,17 +48,17 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: axum::extract::Re
 pub(super) async fn get(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     // The raw path: an extractor would decode it once, and `%2F` could no longer be told from `/`.
     let path = request.uri().path();
-    get_from(&app, path.strip_prefix("/ocsp").unwrap_or(path), request.method(), request.headers())
+    get_from(&app, path.strip_prefix("/ocsp").unwrap_or(path), request.method(), request.headers()).await
 }
 
 /// Answers a request whose DER is in this part of its path.
-pub(super) fn get_from(app: &App, text: &str, method: &Method, headers: &HeaderMap) -> Response {
+pub(super) async fn get_from(app: &App, text: &str, method: &Method, headers: &HeaderMap) -> Response {
     let Some(text) = plain_base64(text) else {
         return refuse(app, method, headers, Refusal::MalformedRequest, "the path is not base64");
     };
     let direct = decode(&text).filter(|der| Request::read(der).is_ok());
     match direct.or_else(|| decode(&as_sent(headers, &text)?)).or_else(|| restored(app, &text)) {
-        Some(der) => answer(app, method, headers, &der),
+        Some(der) => answer(app, method, headers, &der).await,
         None => refuse(app, method, headers, Refusal::MalformedRequest, "the path holds no OCSP request"),
     }
 }
@@ -138,9 +138,9 @@ fn restored(app: &App, text: &str) -> Option<Vec<u8>> {
     None
 }
 
-fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> Response {
+async fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> Response {
     let now = (app.clock)();
-    let signed = match app.responder.respond(der, now) {
+    let signed = match app.responder.ask(der, now).await {
         Answer::Signed(signed) => signed,
         Answer::Refused(refusal, why) => return refuse(app, method, headers, refusal, &why),
     };

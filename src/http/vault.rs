@@ -44,7 +44,7 @@ pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> 
         }
         (&Method::GET | &Method::HEAD, ["ocsp" | "unified-ocsp", ..]) => {
             let text = rest.trim_start_matches("unified-").trim_start_matches("ocsp");
-            ocsp::get_from(&app, text, method, headers)
+            ocsp::get_from(&app, text, method, headers).await
         }
         (&Method::GET | &Method::HEAD, parts) => read(&app, ca, parts, method, headers).await,
         _ => failure(StatusCode::METHOD_NOT_ALLOWED, "only Vault's read paths and OCSP are answered"),

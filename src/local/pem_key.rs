@@ -11,7 +11,7 @@ use der::pem;
 use crate::core::{
     der::{Reader, tag},
     key::{KeyKind, PublicKey, RSA_PSS, SignatureAlgorithm},
-    seal::{Document, Linted, Signed},
+    seal::{Document, Linted, Proven, Signed},
 };
 
 /// A private key in memory.
@@ -76,15 +76,21 @@ impl PemKey {
 
     /// Signs; ECDSA signatures come out as DER.
     pub fn sign<D: Document>(&self, linted: Linted<D>) -> Result<Signed<D>, PemKeyError> {
-        use SignatureAlgorithm::{Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         let algorithm = linted.algorithm();
-        let refused = |_| PemKeyError::Sign(algorithm);
+        let signature = self.raw(algorithm, linted.to_be_signed()).ok_or(PemKeyError::Sign(algorithm))?;
+        Ok(linted.signed(signature))
+    }
+
+    /// Proves that it is the key of `public` by using it.
+    pub fn prove(self, public: PublicKey) -> Result<Proven<Self>, PemKeyError> {
+        Proven::new(self, Self::raw, public).ok_or(PemKeyError::OtherKey)
+    }
+
+    fn raw(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Option<Vec<u8>> {
+        use SignatureAlgorithm::{Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         let random = SystemRandom::new();
-        let message = linted.to_be_signed();
-        let signature = match (&self.pair, algorithm) {
-            (Pair::Ecdsa(pair), Es256 | Es384 | Es512) => {
-                pair.sign(&random, message).map_err(refused)?.as_ref().to_vec()
-            }
+        match (&self.pair, algorithm) {
+            (Pair::Ecdsa(pair), Es256 | Es384 | Es512) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
             (Pair::Rsa(pair), _) => {
                 let encoding: &'static dyn lc::RsaEncoding = match algorithm {
                     Rs256 => &lc::RSA_PKCS1_SHA256,
@@ -93,15 +99,14 @@ impl PemKey {
                     Ps256 => &lc::RSA_PSS_SHA256,
                     Ps384 => &lc::RSA_PSS_SHA384,
                     Ps512 => &lc::RSA_PSS_SHA512,
-                    _ => return Err(PemKeyError::Sign(algorithm)),
+                    _ => return None,
                 };
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(encoding, &random, message, &mut signature).map_err(refused)?;
-                signature
+                pair.sign(encoding, &random, message, &mut signature).ok()?;
+                Some(signature)
             }
-            _ => return Err(PemKeyError::Sign(algorithm)),
-        };
-        Ok(linted.signed(signature))
+            _ => None,
+        }
     }
 
     /// Kind and size.

@@ -12,9 +12,9 @@ use crate::{
         serial::Serial,
         time::{Timestamp, Window},
     },
-    credential::Credential,
+    credential::{Credential, Credentials},
     driver::DriverError,
-    local::pem_key,
+    local::pem_key::{self, NewKey},
     revoke::{self, Author},
 };
 
@@ -27,9 +27,9 @@ fn name(ca: &Ca) -> String {
 
 /// Whether another credential must be made: there is none, it cannot be used, half its life is gone, or it was revoked.
 /// That it could not be read is no reason. One that an administrator supplied is replaced only when it is of no use.
-async fn is_due(ca: &Ca, now: Timestamp) -> Result<bool, PublishError> {
+async fn is_due(ca: &Ca, place: &Credentials, now: Timestamp) -> Result<bool, PublishError> {
     let failed = |error: DriverError| PublishError::Credential(error.to_string());
-    let Some(pem) = ca.credentials.load().await.map_err(failed)? else { return Ok(true) };
+    let Some(pem) = place.load().await.map_err(failed)? else { return Ok(true) };
     let credential = match Credential::from_pem(&pem, &ca.issuer) {
         Ok(credential) => credential,
         Err(error) => {
@@ -44,10 +44,19 @@ async fn is_due(ca: &Ca, now: Timestamp) -> Result<bool, PublishError> {
     Ok(is_spent || statuses.iter().any(Status::is_listed))
 }
 
-/// Makes a new OCSP credential if half the life of the present one is gone.
+/// Makes a new OCSP credential where half the life of the present one is gone.
 pub(super) async fn renew(ca: &Ca, now: Timestamp) -> Result<(), PublishError> {
+    let mut result = Ok(());
+    for (kind, place) in ca.credentials() {
+        // That one cannot be renewed is no reason to let the other end.
+        result = result.and(renew_one(ca, kind, place, now).await);
+    }
+    result
+}
+
+async fn renew_one(ca: &Ca, kind: NewKey, place: &Credentials, now: Timestamp) -> Result<(), PublishError> {
     let failed = |error: &dyn Display| PublishError::Credential(error.to_string());
-    if !is_due(ca, now).await? {
+    if !is_due(ca, place, now).await? {
         return Ok(());
     }
     let signer = ca.signer().map_err(|error| failed(&error))?;
@@ -57,7 +66,7 @@ pub(super) async fn renew(ca: &Ca, now: Timestamp) -> Result<(), PublishError> {
     let serial = Serial::from_random(octets);
     let end = now.after(ca.ocsp.credential_validity).min(ca.issuer.certificate().not_after);
     let validity = Window::new(now.before(ca.crl.backdate), end).ok_or(failed(&"the CA certificate is at its end"))?;
-    let (key, spki) = pem_key::generate(ca.ocsp.credential_key).ok_or(failed(&random))?;
+    let (key, spki) = pem_key::generate(kind).ok_or(failed(&random))?;
     let public = PublicKey::from_spki(&spki).map_err(|error| failed(&error))?;
 
     // Into the journal first: no certificate of ours is unknown to the index.
@@ -72,5 +81,5 @@ pub(super) async fn renew(ca: &Ca, now: Timestamp) -> Result<(), PublishError> {
     let checked = signed.check(ca.issuer.key(), &()).map_err(|error| failed(&error))?;
     let text = [key, write::pem("CERTIFICATE", checked.bytes())].concat().into_bytes();
     Credential::from_pem(&text, &ca.issuer).map_err(|error| failed(&error))?;
-    ca.credentials.save(&text).await.map_err(|error| failed(&error))
+    place.save(&text).await.map_err(|error| failed(&error))
 }

@@ -6,6 +6,7 @@ mod faults;
 mod history;
 mod package;
 mod races;
+mod responder;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, sync::Arc};
 

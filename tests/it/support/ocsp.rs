@@ -112,6 +112,7 @@ pub struct Single {
     /// Digits.
     pub this_update: String,
     pub next_update: String,
+    pub extensions: Vec<Extension>,
 }
 
 /// A successful response.
@@ -170,7 +171,11 @@ fn general(value: der::Tlv<'_>) -> String {
 
 fn single(value: der::Tlv<'_>) -> Single {
     let fields = der::children(value.content);
-    assert_eq!((fields.len(), fields[3].tag), (4, 0xa0), "nextUpdate, and no single extensions");
+    assert_eq!(fields[3].tag, 0xa0, "nextUpdate");
+    let extensions = fields.get(4).map_or(vec![], |list| {
+        assert_eq!((fields.len(), list.tag), (5, 0xa1));
+        der::extensions(list.content)
+    });
     let status = match fields[1].tag {
         0x80 => Status::Good,
         0x82 => Status::Unknown,
@@ -182,5 +187,6 @@ fn single(value: der::Tlv<'_>) -> Single {
         other => panic!("certStatus has the tag {other:x}"),
     };
     let next = der::only(fields[3].content);
-    Single { cert_id: fields[0].whole.to_vec(), status, this_update: general(fields[2]), next_update: general(next) }
+    let (this_update, next_update) = (general(fields[2]), general(next));
+    Single { cert_id: fields[0].whole.to_vec(), status, this_update, next_update, extensions }
 }

@@ -114,6 +114,8 @@ pub struct CrlConfig {
     pub shards: u16,
     /// Which certificates there are at all.
     pub contains: Contains,
+    /// How long after the CA certificate's end its last CRLs are valid; none: no longer than others.
+    pub final_validity: Option<Duration>,
     /// Never drop expired certificates, and say so.
     pub keep_expired: bool,
 }
@@ -299,6 +301,10 @@ impl Read<'_> {
         Ok(duration)
     }
 
+    fn off_or_duration(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
+        if self.values.text(key).0 == "off" { Ok(None) } else { self.duration(key).map(Some) }
+    }
+
     fn issuer(&self, at: usize, public_url: &str) -> Result<IssuerConfig, ConfigError> {
         let key = |key: &str| format!("issuer.{at}.{key}");
         let name = self.parse(&key("name"), NAME_RULE, |text| is_name(text).then(|| text.to_owned()))?;
@@ -343,10 +349,7 @@ impl Read<'_> {
         let (shard_points, distribution_points) =
             self.distribution_points(&key("idp"))?.into_iter().partition::<Vec<_>, _>(|url| url.contains("{shard}"));
         let shard_points = if shard_points.is_empty() { vec![format!("{url}/{{shard}}.crl")] } else { shard_points };
-        let delta = self.parse(&key("delta"), "is neither \"off\" nor a duration like 4h", |text| match text {
-            "off" => Some(None),
-            text => humantime::parse_duration(text).ok().filter(|delta| delta.subsec_nanos() == 0).map(Some),
-        })?;
+        let delta = self.off_or_duration(&key("delta"))?;
         let crl = CrlConfig {
             validity: self.duration(&key("validity"))?,
             // RFC 5280 §5.2.4: whenever a delta CRL is issued, so is a complete one.
@@ -364,6 +367,7 @@ impl Read<'_> {
                 "ca" => Some(Contains::Ca),
                 _ => None,
             })?,
+            final_validity: self.off_or_duration(&key("final_validity"))?,
             keep_expired: self.parse(&key("keep_expired"), "is not true or false", |text| text.parse().ok())?,
         };
         if crl.refresh + crl.backdate >= crl.validity {

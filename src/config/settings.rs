@@ -71,6 +71,11 @@ pub const SETTINGS: &[Setting] = &[
         "all",
         "`user` or `ca`: the issuing distribution point says that there are no other certificates",
     ),
+    setting(
+        "issuer.crl.final_validity",
+        "off",
+        "CRLs made in the CA certificate's last days stay valid this long after its end, such as `365d`",
+    ),
     setting("issuer.crl.keep_expired", "false", "`true`: never drop expired certificates, and say so"),
     setting("issuer.ocsp.validity", "12h", "nextUpdate - thisUpdate; answers are replaced at half of it"),
     setting("issuer.ocsp.backdate", "5m", "thisUpdate and producedAt are this much before now"),

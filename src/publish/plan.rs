@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use super::{Pass, PublishError, Reason, World};
-use crate::core::{
-    compare::Previous,
-    crl::{Appearance, Crl, CrlRef, EXPIRED_CERTS_ON_CRL},
-    delta,
-    der::oid,
-    scope::{Base, Scope},
-    serial::CrlNumber,
-    time::{Timestamp, Window},
+use crate::{
+    ca::Ca,
+    core::{
+        compare::Previous,
+        crl::{Appearance, Crl, CrlRef, EXPIRED_CERTS_ON_CRL},
+        delta,
+        der::oid,
+        scope::{Base, Scope},
+        serial::CrlNumber,
+        time::{Timestamp, Window},
+    },
 };
 
 /// Plans the full CRL, or that of a shard. Its number is given later, when it is known that there is to be one.
@@ -22,7 +25,7 @@ pub(super) fn plan(pass: &Pass<'_>, scope: Scope, previous: Option<&Previous<'_>
     let freshest = ca.crl.delta.as_ref().filter(|_| scope == Scope::Full).map(|(url, _)| url.clone());
     let mut crl = Crl {
         number: CrlNumber::known(0),
-        window: window(start, ca.crl.validity_of(scope))?,
+        window: window(start, end(ca, scope, start))?,
         scope,
         distribution_points: ca.crl.points_of(scope),
         contains: ca.crl.contains,
@@ -37,7 +40,7 @@ pub(super) fn plan(pass: &Pass<'_>, scope: Scope, previous: Option<&Previous<'_>
     let floor = previous.map(|previous| previous.crl().this_update);
     let floor = floor.map(|last| last.after(Duration::from_secs(1)).min(now).max(last));
     let this = [Some(start), newest, floor].into_iter().flatten().max().unwrap_or(start);
-    crl.window = window(this, ca.crl.validity_of(scope))?;
+    crl.window = window(this, end(ca, scope, this))?;
     Ok(crl)
 }
 
@@ -61,9 +64,20 @@ pub(super) fn delta(pass: &Pass<'_>, full: &Crl, base: &Previous<'_>) -> Result<
     Ok(Crl { delta: Some((base, rows)), ..beside(pass, full) })
 }
 
-fn window(this: Timestamp, validity: Duration) -> Result<Window, PublishError> {
+/// The nextUpdate of a CRL with this thisUpdate. Nobody can sign after the CA certificate's end, and a vault refuses
+/// to: the last CRLs before it are made to last.
+fn end(ca: &Ca, scope: Scope, this: Timestamp) -> Timestamp {
+    let usual = this.after(ca.crl.validity_of(scope));
+    let ca_end = ca.issuer.certificate().not_after;
+    match ca.crl.final_validity {
+        Some(validity) if scope != Scope::Delta && usual >= ca_end => ca_end.after(validity).max(usual),
+        _ => usual,
+    }
+}
+
+fn window(this: Timestamp, next: Timestamp) -> Result<Window, PublishError> {
     let too_late = || PublishError::Plan("thisUpdate would be at the end of time; check the clock".to_owned());
-    Window::new(this, this.after(validity)).ok_or_else(too_late)
+    Window::new(this, next).ok_or_else(too_late)
 }
 
 /// Why a CRL is due, if it is.
@@ -72,8 +86,7 @@ pub(super) fn due(pass: &Pass<'_>, crl: &Crl, previous: Option<&Previous<'_>>, w
         return if world.healed.is_empty() { Reason::First } else { Reason::Healed };
     };
     let (old, ca) = (previous.crl(), pass.ca);
-    let planned = crl.window.length();
-    let is_other = old.next_update.is_none_or(|next| next.since(old.this_update) != planned)
+    let is_other = old.next_update != Some(end(ca, crl.scope, old.this_update))
         || old.inner_algorithm != ca.issuer.algorithm().identifier()
         || !has_extensions_of(old, crl);
     let refresh = old.this_update.after(ca.crl.backdate).after(ca.crl.refresh);

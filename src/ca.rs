@@ -12,6 +12,7 @@ use crate::{
         table::Table,
         vault::{Object, Vault},
     },
+    checkpoints::{self, Checkpoints},
     config::{Config, CrlConfig, IssuerConfig, Location, OcspConfig},
     core::{
         certificate::Certificate,
@@ -36,6 +37,8 @@ pub struct Ca {
     pub issuer: Issuer,
     /// What is revoked.
     pub index: Index,
+    /// Where the index is kept as a whole, for processes that begin.
+    pub checkpoints: Checkpoints,
     /// Where CRLs go.
     pub shelf: Shelf,
     /// Where the OCSP credential is.
@@ -109,10 +112,12 @@ impl Ca {
         };
         let shelf = places.store(&config.storage.shelf)?;
         let archive = places.store(&config.storage.archive)?;
+        let state = places.store(&config.storage.state)?;
         let mut cas = Vec::new();
         for issuer in &config.issuers {
             let shelf = Shelf::new(&issuer.name, shelf.clone(), archive.clone(), issuer.crl.refresh);
-            cas.push(places.open(issuer, &index, shelf).await?);
+            let checkpoints = Checkpoints::new(&issuer.name, state.clone());
+            cas.push(places.open(issuer, &index, shelf, checkpoints).await?);
         }
         Ok(cas)
     }
@@ -156,7 +161,10 @@ impl Ca {
     pub async fn level(&self, known: Option<&Replica>) -> Result<Replica, LevelError> {
         let distrust = |error| LevelError::Replica { name: self.name.clone(), error };
         let genesis = || Fold::new(&self.issuer.spki_hash());
-        let mut fold = known.map_or_else(genesis, Replica::resume);
+        let mut fold = match known {
+            Some(known) => known.resume(),
+            None => checkpoints::load(self).await.unwrap_or_else(genesis),
+        };
         for _ in 0..MOVES {
             let Some((head, _)) = self.index.head(&self.name).await? else {
                 let empty = Fold::new(&self.issuer.spki_hash());
@@ -213,7 +221,13 @@ impl Places<'_> {
         Ok((self.azure()?.vault(&object.vault)?, object))
     }
 
-    async fn open(&self, config: &IssuerConfig, index: &Index, shelf: Shelf) -> Result<Ca, CaError> {
+    async fn open(
+        &self,
+        config: &IssuerConfig,
+        index: &Index,
+        shelf: Shelf,
+        checkpoints: Checkpoints,
+    ) -> Result<Ca, CaError> {
         let (certificate, own_key, file) = match &config.certificate {
             Location::File(path) => (read_certificate(path), Key::None, path.display().to_string()),
             Location::Azure(url) => {
@@ -245,7 +259,7 @@ impl Places<'_> {
         let rsa_credentials = config.ocsp.rsa_too.then(|| credentials.beside("rsa"));
         let (index, azure) = (index.clone(), self.azure.cloned());
         let (crl, ocsp) = (config.crl.clone(), config.ocsp.clone());
-        Ok(Ca { name, issuer, index, shelf, credentials, rsa_credentials, crl, ocsp, key, azure })
+        Ok(Ca { name, issuer, index, checkpoints, shelf, credentials, rsa_credentials, crl, ocsp, key, azure })
     }
 }
 

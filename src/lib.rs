@@ -2,6 +2,7 @@
 
 pub mod azure;
 pub mod ca;
+mod checkpoints;
 pub mod cli;
 pub mod config;
 pub mod core;

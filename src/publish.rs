@@ -17,6 +17,7 @@ use world::World;
 
 use crate::{
     ca::{Ca, LevelError},
+    checkpoints,
     core::{
         compare::Previous,
         crl::{Crl, CrlError, CrlRef, SignedCrl},
@@ -181,6 +182,12 @@ async fn publish_crl(
     let mut outcome = full_and_delta(&mut pass, &world, beside.as_ref()).await?;
     if outcome.reason != Reason::LostRace {
         shards::publish(&mut pass, &mut outcome).await?;
+    }
+    if !options.dry_run
+        && let Err(error) = checkpoints::write(ca, &replica, now).await
+    {
+        // It costs the next process time, and nothing else.
+        tracing::warn!(issuer = ca.name, %error, "no checkpoint could be written");
     }
     Ok(outcome)
 }

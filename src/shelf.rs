@@ -110,6 +110,20 @@ impl Store {
         }
     }
 
+    /// Writes a checkpoint.
+    pub(crate) async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<(), DriverError> {
+        let content = Content { bytes, label: None, content_type: "application/octet-stream", cache_control: None };
+        self.put(name, content).await
+    }
+
+    /// Removes what can be derived from something else at any time.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), DriverError> {
+        match self {
+            Self::Local(directory) => blocking(directory, name, Directory::remove).await,
+            Self::Azure(container) => container.remove(name).await,
+        }
+    }
+
     async fn create(&self, name: &str, content: Content) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {

@@ -78,6 +78,17 @@ impl Container {
         }))
     }
 
+    /// Removes content; it may be gone already.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), DriverError> {
+        let what = self.call("remove", name, WRITE);
+        let blob = self.client.blob_client(name);
+        match call(&what, || async { blob.delete(None).await }).await {
+            Ok(_) => Ok(()),
+            Err(failed) if failed.error.trouble == Trouble::Missing => Ok(()),
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         let prefix = format!("{folder}/");
         let what = Call { doing: format!("list {}/{prefix}", self.name), role: READ, limit: LARGE };

@@ -9,6 +9,7 @@
 
 pub mod certificate;
 pub mod changeset;
+pub mod checkpoint;
 pub mod compare;
 pub mod crl;
 pub mod delegate;

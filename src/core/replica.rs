@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, iter::Peekable, sync::Arc};
 
 use super::{
-    changeset::{Counts, Head, Linked},
+    changeset::{ChainHash, Counts, Head, Linked},
     revocation::{Event, Status},
     serial::Serial,
 };
@@ -73,6 +73,16 @@ impl Fold {
             crl_seq: 0,
             released: BTreeMap::new(),
         }
+    }
+
+    /// As it was written down; the caller has proven that it is what was written.
+    pub(super) fn resumed(base: Vec<Status>, head: Head, crl_seq: u64, released: BTreeMap<Serial, u64>) -> Self {
+        Self { base: Arc::new(base), recent: BTreeMap::new(), head, crl_seq, released }
+    }
+
+    /// The chain up to the last change set read.
+    pub fn hash(&self) -> ChainHash {
+        self.head.hash
     }
 
     /// The last change set read.
@@ -172,6 +182,11 @@ impl Replica {
         self.fold.crl_seq
     }
 
+    /// The serials whose hold was lifted, and in which change sets.
+    pub fn released(&self) -> &BTreeMap<Serial, u64> {
+        &self.fold.released
+    }
+
     /// The change set that lifted the hold of a serial, if that was the last thing that CRLs saw of it.
     pub fn released_at(&self, serial: &Serial) -> Option<u64> {
         self.fold.released.get(serial).copied()
@@ -227,7 +242,7 @@ impl<'a, A: Iterator<Item = &'a Status>, B: Iterator<Item = &'a Status>> Iterato
 mod tests {
     use super::*;
     use crate::core::{
-        changeset::{ChainHash, ChangeSet},
+        changeset::ChangeSet,
         revocation::{Reason, State},
         time::Timestamp,
     };

@@ -89,6 +89,17 @@ impl Directory {
     }
 
     /// The names of the files in a folder.
+    /// Removes content; it may be gone already.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), DriverError> {
+        let path = self.root.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(DriverError::io(format!("remove {}", path.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         let path = self.root.join(folder);
         let error = |error| DriverError::io(format!("list {}", path.display()), error);

@@ -8,6 +8,7 @@
 
 mod azure;
 mod bad_input;
+mod checkpoints;
 mod cli;
 mod cloud;
 mod crl;

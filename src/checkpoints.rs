@@ -1,0 +1,105 @@
+//! Checkpoints: a replica on disk or in a blob, so that a process that begins reads the journal's end alone.
+//!
+//! A checkpoint is believed if the index says that it is the last one written, it has the very SHA-256 that the index
+//! says, and the journal has the change set that it ends with. Anything else costs time, and never truth: the journal
+//! is then read from its beginning.
+
+use crate::{
+    ca::Ca,
+    core::{
+        checkpoint,
+        replica::{Fold, Replica},
+        serial::CrlNumber,
+        time::Timestamp,
+    },
+    driver::{DriverError, Trouble, Version},
+    index::{Published, ScopeRow},
+    shelf::{Label, Store, sha256},
+};
+
+/// The row in the index that names the last one.
+const SCOPE: &str = "checkpoint";
+
+/// One is written when the journal's tail behind the last one has so many change sets, and one more for so many rows:
+/// reading a thousand change sets takes a few calls, writing a million rows tens of megabytes.
+const TAIL: u64 = 256;
+const ROWS_EACH: u64 = 4096;
+
+/// One issuer's checkpoints.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    issuer: String,
+    store: Store,
+}
+
+impl Checkpoints {
+    /// The place of the issuer with this name.
+    pub fn new(issuer: &str, store: Store) -> Self {
+        Self { issuer: issuer.to_owned(), store }
+    }
+
+    fn name(&self, seq: u64) -> String {
+        format!("{}/{seq:020}.checkpoint", self.issuer)
+    }
+}
+
+/// The last checkpoint, if it is to be believed.
+pub(crate) async fn load(ca: &Ca) -> Option<Fold> {
+    match try_load(ca).await {
+        Ok(fold) => fold,
+        Err(why) => {
+            tracing::warn!(
+                issuer = ca.name,
+                why,
+                "the checkpoint is of no use; the journal is read from its beginning"
+            );
+            None
+        }
+    }
+}
+
+async fn try_load(ca: &Ca) -> Result<Option<Fold>, String> {
+    let text = |error: DriverError| error.to_string();
+    let Some((row, _)) = ca.index.scope(&ca.name, SCOPE).await.map_err(text)? else { return Ok(None) };
+    let Some(written) = row.published else { return Ok(None) };
+    let name = ca.checkpoints.name(written.seq);
+    let stored = ca.checkpoints.store.get(&name).await.map_err(text)?.ok_or(format!("{name} is missing"))?;
+    if sha256(&stored.bytes) != written.sha256 {
+        return Err(format!("{name} is not what was written"));
+    }
+    let fold = checkpoint::read(&stored.bytes, &ca.issuer.spki_hash()).map_err(|error| format!("{name}: {error}"))?;
+    let label = Label { number: written.seq, seq: fold.seq(), hash: fold.hash().to_string(), sha256: written.sha256 };
+    match ca.remembers(&label).await.map_err(text)? {
+        true => Ok(Some(fold)),
+        false => Err(format!("{name} ends with a change set that the journal does not have")),
+    }
+}
+
+/// Writes a checkpoint if enough has changed since the last one. Only the last two are kept.
+pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<(), DriverError> {
+    let found = ca.index.scope(&ca.name, SCOPE).await?;
+    let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
+    let (last, before) = (row.as_ref().map(|row| row.number.get()), row.and_then(|row| row.published));
+    let (seq, counts) = (replica.head().seq, replica.counts());
+    let rows = counts.revoked + counts.held + counts.valid;
+    if seq < before.as_ref().map_or(0, |before| before.seq) + TAIL + rows / ROWS_EACH {
+        return Ok(());
+    }
+    let Some(bytes) = checkpoint::write(replica, &ca.issuer.spki_hash()) else { return Ok(()) };
+    let sha256 = sha256(&bytes);
+    ca.checkpoints.store.put_state(&ca.checkpoints.name(seq), bytes).await?;
+    let hash = replica.head().hash;
+    let published = Published { seq, hash, sha256, this_update: now, next_update: now, published_at: now };
+    // The row's number is the one before, which is still being read, maybe; the one before that is not.
+    let number = CrlNumber::known(before.map_or(0, |before| before.seq));
+    match ca.index.put_scope(&ca.name, SCOPE, ScopeRow { number, published: Some(published) }, version).await {
+        Ok(_) => {}
+        // Another publisher wrote one, which is as good.
+        Err(error) if error.trouble == Trouble::Conflict => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    match last.filter(|&last| last > 0) {
+        Some(last) => ca.checkpoints.store.remove(&ca.checkpoints.name(last)).await,
+        None => Ok(()),
+    }
+}

@@ -12,6 +12,7 @@ mod cli;
 mod cloud;
 mod crl;
 mod host;
+mod hostile;
 mod http;
 mod import;
 mod judges;

@@ -14,5 +14,5 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(id.der.ends_with(&octets[octets.len() - len..]), "{serial:?} is not the number asked about");
         }
     }
-    assert!(request.nonce.is_none_or(|nonce| (1..=130).contains(&nonce.len())));
+    assert!(request.nonce.is_none_or(|nonce| (1..=131).contains(&nonce.len())));
 });

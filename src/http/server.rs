@@ -27,7 +27,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinHandle,
-    time::{Sleep, sleep},
+    time::{Sleep, sleep, timeout},
 };
 
 use super::{Door, sending::failure};
@@ -43,7 +43,9 @@ pub const BODY: Duration = Duration::from_secs(10);
 /// How long a connection is kept for more requests, and how long the last of its answers may take after that.
 pub const LIFE: Duration = Duration::from_secs(600);
 /// Most connections. When they are all taken, idle ones are closed, and others wait in the system's queue.
-pub const MAX_CONNECTIONS: usize = 900;
+pub const MAX_CONNECTIONS: usize = 512;
+/// How long a connection that is to make room may still wait for a request: the client's may be under way.
+pub const ROOM: Duration = Duration::from_secs(1);
 /// Most octets of a request's head.
 pub const MAX_HEAD: usize = 32 * 1024;
 /// Most header fields of a request.
@@ -54,8 +56,8 @@ pub const MAX_TARGET: usize = 8 * 1024;
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    /// Tells connections to end when their present answers are out.
-    finish: watch::Sender<()>,
+    /// Tells connections to end when their present answers are out; whether because the server stops.
+    finish: watch::Sender<bool>,
     slots: Arc<Semaphore>,
     accepting: JoinHandle<()>,
 }
@@ -63,7 +65,7 @@ pub struct Server {
 impl Server {
     /// Serves what is behind the door. `from_host`: whether the Functions host is the only client.
     pub fn start(listener: TcpListener, door: Door, from_host: bool) -> Self {
-        let finish = watch::Sender::new(());
+        let finish = watch::Sender::new(false);
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let head = if from_host { HEAD_FROM_HOST } else { HEAD };
         let accepting = tokio::spawn(accept(listener, door, head, (finish.clone(), Arc::clone(&slots))));
@@ -73,7 +75,7 @@ impl Server {
     /// Takes no more connections, and waits until those that are open have their answers.
     pub async fn stop(self) {
         self.accepting.abort();
-        self.finish.send_replace(());
+        self.finish.send_replace(true);
         // An error means that the slots are gone, which they are not.
         let _ = self.slots.acquire_many(MAX_CONNECTIONS as u32).await;
     }
@@ -83,11 +85,11 @@ async fn accept(
     listener: TcpListener,
     door: Door,
     head: Duration,
-    (finish, slots): (watch::Sender<()>, Arc<Semaphore>),
+    (finish, slots): (watch::Sender<bool>, Arc<Semaphore>),
 ) {
     loop {
         if slots.available_permits() == 0 {
-            finish.send_replace(());
+            finish.send_replace(false);
         }
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
@@ -115,7 +117,7 @@ async fn connection(
     stream: TcpStream,
     door: Door,
     head: Duration,
-    (mut finish, _slot): (watch::Receiver<()>, OwnedSemaphorePermit),
+    (mut finish, _slot): (watch::Receiver<bool>, OwnedSemaphorePermit),
 ) {
     let service = service_fn(|request| answer(&door, request));
     let mut builder = http1::Builder::new();
@@ -123,16 +125,19 @@ async fn connection(
     // A client may shut down its side when it has asked.
     builder.half_close(true);
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let result = tokio::select! {
+    let done = tokio::select! {
         result = serving.as_mut() => Some(result),
-        _ = finish.changed() => None,
+        _ = finish.changed() => {
+            let stops = *finish.borrow();
+            if stops { None } else { timeout(ROOM, serving.as_mut()).await.ok() }
+        }
         () = sleep(LIFE) => None,
     };
-    let result = match result {
+    let result = match done {
         Some(result) => result,
         None => {
             serving.as_mut().graceful_shutdown();
-            tokio::time::timeout(LIFE, serving).await.unwrap_or(Ok(()))
+            timeout(LIFE, serving).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = result {

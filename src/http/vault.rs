@@ -46,7 +46,8 @@ pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> 
             ocsp::post(State(Arc::clone(&app)), Request::from_parts(head, body)).await
         }
         (&Method::GET | &Method::HEAD, ["ocsp" | "unified-ocsp", ..]) => {
-            let text = rest.trim_start_matches("unified-").trim_start_matches("ocsp");
+            let below = rest.strip_prefix("issuer/").and_then(|rest| Some(rest.split_once('/')?.1));
+            let text = below.unwrap_or(rest).trim_start_matches("unified-").trim_start_matches("ocsp");
             ocsp::get_from(&app, text, method, headers)
         }
         (&Method::GET | &Method::HEAD, parts) => read(&app, ca, parts, method, headers).await,

@@ -22,7 +22,7 @@ fn post(lines: &str, body: &[u8]) -> Vec<u8> {
 fn methods() -> Vec<Case> {
     let mut cases = vec![];
     for method in ["OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "FOO", "get", "M-SEARCH"] {
-        for path in ["/ocsp", "/ocsp/MAA=", "/crl/test-ca.crl", "/healthz"] {
+        for path in ["/ocsp", "/ocsp/MAA=", "/crl/test-ca.crl", "/healthz", "/v1/pki/ocsp", "/v1/pki/crl"] {
             let bytes = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
             cases.push(Case::raw(format!("f25 {method} {path}"), bytes, &[Http(405)]));
         }

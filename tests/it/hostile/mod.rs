@@ -80,6 +80,8 @@ impl Case {
 /// What a reply is.
 fn verdict(reply: Option<&Reply>) -> Verdict {
     let Some(reply) = reply else { return Closed };
+    // RFC 9110 §15.5.6.
+    assert!(reply.status != 405 || reply.header("allow").is_some(), "405 without Allow: {reply:?}");
     if reply.status != 200 {
         return Http(reply.status);
     }
@@ -109,7 +111,8 @@ const LONG: &str = "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0efeeedec";
 
 /// A site that says `unknown` of what it does not list. 0a is good; 0b, 80 and [`LONG`] are revoked.
 fn besieged() -> (Site, Server) {
-    let site = Site::with_settings("[issuer.ocsp]\nunlisted = \"unknown\"\n");
+    let alias = format!("[[alias]]\nmount = \"pki\"\nissuer = \"{ISSUER}\"\n");
+    let site = Site::with_settings(&format!("[issuer.ocsp]\nunlisted = \"unknown\"\n\n{alias}"));
     let good = site.leaf("good", "0a");
     site.ok(&["record", "--issuer", ISSUER, "--cert", &good]);
     for serial in ["0b", "80", LONG] {

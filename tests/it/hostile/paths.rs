@@ -45,6 +45,8 @@ fn mangled(id: &IssuerId) -> Vec<Case> {
         get("f61 four slashes in front", &format!("////{text}")),
         get("f09 a query", &format!("{escaped}?x=1")),
         get("f21 more than 255 octets", &long),
+        Case::get("f01 at Vault's address", &format!("/v1/pki/ocsp/{escaped}"), ANSWERED),
+        Case::get("f03 bare at Vault's address", &format!("/v1/pki/issuer/default/ocsp//{text}"), ANSWERED),
         Case::get("f08 a slash behind", &format!("/ocsp/{text}/"), &[Malformed, Revoked]),
         Case::raw("f22 GET with a body", body, ANSWERED),
         Case::raw(
@@ -125,7 +127,8 @@ fn astray() -> Vec<Case> {
         "/../../../../etc/passwd",
         "//etc/passwd",
         "/v1/../../etc/passwd",
-        "/v1/pki/ocsp",
+        "/v1/other/ocsp",
+        "/v1/pki/../other",
         "/.env",
         "/ocsp.php",
         "/crl/",

@@ -45,13 +45,11 @@ pub async fn publish(State(app): State<Arc<App>>, headers: HeaderMap, body: Body
     if !app.is_hosted || !is_from_host(&headers) {
         return answer(StatusCode::FORBIDDEN, &["only the Functions host may call this".to_owned()]);
     }
-    let envelope = to_bytes(body, MAX_ENVELOPE).await.ok();
-    let envelope: Option<Value> = envelope.and_then(|body| serde_json::from_slice(&body).ok());
-    let named = envelope.as_ref().and_then(|envelope| envelope.pointer("/Metadata/sys/MethodName")?.as_str());
-    if !named.is_some_and(|name| name.eq_ignore_ascii_case(FUNCTION)) {
+    let body = to_bytes(body, MAX_ENVELOPE).await.unwrap_or_default();
+    let Some(is_past_due) = is_past_due(&body) else {
         return answer(StatusCode::BAD_REQUEST, &["this is not the timer's envelope".to_owned()]);
-    }
-    if is_past_due(envelope.as_ref()) {
+    };
+    if is_past_due {
         tracing::warn!("the timer is late; an earlier tick was missed");
     }
     let Ticked { done, failed } = tick(&app).await;
@@ -71,10 +69,15 @@ fn is_from_host(headers: &HeaderMap) -> bool {
         && !FROM_OUTSIDE.iter().any(|name| headers.contains_key(*name))
 }
 
-/// `Data.<binding>.IsPastDue`; the binding may have any name, and the fields may change.
-fn is_past_due(envelope: Option<&Value>) -> bool {
-    let data = envelope.and_then(|envelope| envelope.get("Data")?.as_object());
-    data.is_some_and(|data| data.values().any(|binding| binding.get("IsPastDue") == Some(&Value::Bool(true))))
+/// Reads the timer's envelope: `Data.<binding>.IsPastDue`. The binding may have any name, and the fields may change.
+/// `None`: it is no envelope, or another function's.
+pub fn is_past_due(envelope: &[u8]) -> Option<bool> {
+    let envelope: Value = serde_json::from_slice(envelope).ok()?;
+    let named = envelope.pointer("/Metadata/sys/MethodName")?.as_str()?;
+    let data = envelope.get("Data").and_then(Value::as_object);
+    let is_past_due =
+        data.is_some_and(|data| data.values().any(|binding| binding.get("IsPastDue") == Some(&Value::Bool(true))));
+    named.eq_ignore_ascii_case(FUNCTION).then_some(is_past_due)
 }
 
 /// Never an empty body: the host would wait for one until its timeout.

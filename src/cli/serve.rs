@@ -11,7 +11,6 @@ use futures::future::join_all;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::watch,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -19,7 +18,7 @@ use super::{Context, Failure, now, open};
 use crate::{
     config::Config,
     functions,
-    http::{self, Access, App, Counts, Lately},
+    http::{self, Access, App, Counts, Lately, server},
     respond::{Responder, Served},
     tick::tick,
 };
@@ -34,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let config = context.configuration()?;
-    let address = match functions::port(|name| std::env::var(name).ok()) {
+    let address = match functions::port(environment) {
         // The host dials 127.0.0.1 and nothing else.
         Some(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         None => config.http.listen,
@@ -53,19 +52,14 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// takes calls where they are in a vault.
 pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::failed)?;
-    let (stop, mut stopped) = watch::channel(());
-    let (ready, awaited) = watch::channel(None);
-    let serving = axum::serve(listener, http::when_ready(awaited)).with_graceful_shutdown(async move {
-        // An error means that the sender is gone, which is a reason to stop too.
-        let _ = stopped.changed().await;
-    });
-    let serving = tokio::spawn(async move { serving.await });
+    let (opener, door) = http::door();
+    let server = server::Server::start(listener, door, functions::port(environment).is_some());
     let running = async {
         let app = Arc::new(app(config).await?);
         tracing::info!(%address, issuers = app.responder.issuers().len(), "serving");
         let looking = look(Arc::clone(&app));
         let ticking = tick_by_ourselves(Arc::clone(&app));
-        ready.send_replace(Some(http::router(Arc::clone(&app))));
+        opener.open(Arc::clone(&app));
         // The host ticks by itself.
         if app.is_hosted { looking.await } else { tokio::join!(looking, ticking).0 }
     };
@@ -74,15 +68,14 @@ pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), 
         failed = running => return failed,
     }
     tracing::info!("stopping");
-    let _ = stop.send(());
-    match timeout(GRACE, serving).await {
-        Ok(Ok(result)) => result.map_err(Failure::failed),
-        Ok(Err(error)) => Err(Failure::failed(error)),
-        Err(_) => {
-            tracing::warn!("some requests took too long and were cut off");
-            Ok(())
-        }
+    if timeout(GRACE, server.stop()).await.is_err() {
+        tracing::warn!("some requests took too long and were cut off");
     }
+    Ok(())
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Opens the issuers; what a service refuses for the moment is tried again.

@@ -5,7 +5,7 @@
 //!
 //! In reading order: the words ([`serial`], [`time`], [`revocation`]), the issuer and its key
 //! ([`issuer`], [`certificate`], [`key`]), the stored truth ([`changeset`], [`replica`]), what goes out
-//! ([`crl`], [`ocsp`], [`delegate`]), what guards it ([`lints`], [`compare`], [`seal`]), and the bytes ([`der`]).
+//! ([`crl`], [`ocsp`], [`get`], [`delegate`]), what guards it ([`lints`], [`compare`], [`seal`]), and the bytes ([`der`]).
 
 pub mod certificate;
 pub mod changeset;
@@ -15,6 +15,7 @@ pub mod crl;
 pub mod delegate;
 pub mod delta;
 pub mod der;
+pub mod get;
 pub mod issuer;
 pub mod key;
 pub mod lints;

@@ -15,7 +15,7 @@ use axum::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Access, App};
+use super::{Access, App, server::unread};
 use crate::{
     ca::Ca,
     core::{changeset::MAX_CHANGES, revocation::Request, serial::Serial, time::Timestamp},
@@ -115,7 +115,10 @@ async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Proble
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
     }
-    let body = to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
+    let body = to_bytes(body, MAX_BODY).await.map_err(|error| match unread(&error) {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        status => Problem::new(status, "the body did not arrive whole"),
+    })?;
     let malformed = |error: serde_json::Error| Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"));
     let items = match serde_json::from_slice(&body).map_err(malformed)? {
         serde_json::Value::Array(items) if items.is_empty() => {

@@ -4,6 +4,7 @@ mod api;
 mod health;
 mod ocsp;
 mod sending;
+pub mod server;
 mod shelf;
 mod status;
 mod vault;
@@ -18,8 +19,8 @@ use std::{
 
 use axum::{
     Router,
-    extract::Request,
-    http::StatusCode,
+    extract::{Request, State},
+    http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{any, get, post},
@@ -112,26 +113,60 @@ impl App {
 /// How long a request waits for a process that is starting.
 const STARTING: Duration = Duration::from_secs(20);
 
-/// Answers `GET /` at once, and everything else as soon as there is a router for it.
-pub fn when_ready(ready: watch::Receiver<Option<Router>>) -> Router {
-    let answer = move |request: Request| {
-        let mut ready = ready.clone();
-        async move {
-            if request.uri().path() == "/" {
-                return "rescind\n".into_response();
-            }
-            let router = timeout(STARTING, ready.wait_for(Option::is_some)).await;
-            match router.ok().and_then(|router| router.ok()?.clone()) {
-                Some(router) => router.oneshot(request).await.into_response(),
-                None => sending::failure(StatusCode::SERVICE_UNAVAILABLE, "starting; try again in a moment"),
-            }
+/// The door: shut while the process starts, then open. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Door(watch::Receiver<Option<Open>>);
+
+/// The door, from within.
+#[derive(Debug)]
+pub struct Opener(watch::Sender<Option<Open>>);
+
+#[derive(Clone, Debug)]
+struct Open {
+    app: Arc<App>,
+    router: Router,
+}
+
+/// A door that is shut, and what opens it.
+pub fn door() -> (Opener, Door) {
+    let (sender, receiver) = watch::channel(None);
+    (Opener(sender), Door(receiver))
+}
+
+impl Opener {
+    /// Opens the door.
+    pub fn open(&self, app: Arc<App>) {
+        self.0.send_replace(Some(Open { router: router(Arc::clone(&app)), app }));
+    }
+}
+
+impl Door {
+    /// Answers `GET /` at once, and everything else as soon as the door is open.
+    pub async fn answer(&self, request: Request) -> Response {
+        if request.uri().path() == "/" {
+            return "rescind\n".into_response();
         }
-    };
-    Router::new().fallback(answer)
+        let Some(Open { app, router }) = self.opened().await else {
+            return sending::failure(StatusCode::SERVICE_UNAVAILABLE, "starting; try again in a moment");
+        };
+        // Most requests are these; under the Functions host, their logs carry the invocation's id.
+        if request.method() == Method::POST && request.uri().path() == "/ocsp" && !app.is_hosted {
+            return ocsp::post(State(app), request).await;
+        }
+        router.oneshot(request).await.into_response()
+    }
+
+    async fn opened(&self) -> Option<Open> {
+        if let Some(open) = self.0.borrow().as_ref() {
+            return Some(open.clone());
+        }
+        let mut door = self.0.clone();
+        timeout(STARTING, door.wait_for(Option::is_some)).await.ok()?.ok()?.clone()
+    }
 }
 
 /// Every route.
-pub fn router(app: Arc<App>) -> Router {
+fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/ocsp", post(ocsp::post).get(ocsp::get))
         .route("/ocsp/", post(ocsp::post).get(ocsp::get))

@@ -6,7 +6,10 @@ use axum::{
     Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header::CACHE_CONTROL},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{ALLOW, CACHE_CONTROL},
+    },
     response::{IntoResponse, Response},
 };
 
@@ -43,11 +46,18 @@ pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> 
             ocsp::post(State(Arc::clone(&app)), Request::from_parts(head, body)).await
         }
         (&Method::GET | &Method::HEAD, ["ocsp" | "unified-ocsp", ..]) => {
-            let text = rest.trim_start_matches("unified-").trim_start_matches("ocsp");
+            let below = rest.strip_prefix("issuer/").and_then(|rest| Some(rest.split_once('/')?.1));
+            let text = below.unwrap_or(rest).trim_start_matches("unified-").trim_start_matches("ocsp");
             ocsp::get_from(&app, text, method, headers).await
         }
         (&Method::GET | &Method::HEAD, parts) => read(&app, ca, parts, method, headers).await,
-        _ => failure(StatusCode::METHOD_NOT_ALLOWED, "only Vault's read paths and OCSP are answered"),
+        (_, parts) => {
+            // RFC 9110 §15.5.6.
+            let allowed = if matches!(parts, ["ocsp" | "unified-ocsp", ..]) { "GET,HEAD,POST" } else { "GET,HEAD" };
+            let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "only Vault's read paths and OCSP are answered");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+            response
+        }
     }
 }
 

@@ -41,6 +41,11 @@ struct Content {
     left_out: usize,
 }
 
+/// What JSON Lines ask for; the error is a sentence with the line's number.
+pub fn read_jsonl(bytes: &[u8]) -> Result<Vec<Request>, String> {
+    jsonl::read(bytes).map(|content| content.requests)
+}
+
 /// What came of it, as `--json` prints it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Report {

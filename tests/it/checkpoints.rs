@@ -69,7 +69,7 @@ fn an_index_put_back_from_before_the_checkpoint_is_not_read_through_it() {
         fs::copy(&file, site.path("data/state").join(ISSUER).join(file.file_name().unwrap())).unwrap();
     }
     let copy = format!(
-        "ATTACH '{}' AS newer; INSERT INTO rows SELECT * FROM newer.rows WHERE row_key = 'p.checkpoint';",
+        "ATTACH '{}' AS newer; INSERT INTO revocations SELECT * FROM newer.revocations WHERE RowKey = 'p.checkpoint';",
         other.file("data/index.sqlite")
     );
     let database = rusqlite::Connection::open(&index).unwrap();

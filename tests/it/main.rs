@@ -13,6 +13,7 @@ mod cli;
 mod cloud;
 mod crl;
 mod host;
+mod hostile;
 mod http;
 mod import;
 mod judges;

@@ -41,6 +41,11 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// The connection itself, for what is no request.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        self.stream.get_mut()
+    }
+
     /// Sends bytes as they are and reads one answer; `head`: whether the answer has no body.
     pub fn send(&mut self, bytes: &[u8], head: bool) -> std::io::Result<Reply> {
         self.stream.get_mut().write_all(bytes)?;

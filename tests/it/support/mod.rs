@@ -232,13 +232,19 @@ impl Site {
 
     /// An ordinary certificate, PEM; its file is `NAME.pem`.
     pub fn leaf(&self, name: &str, serial: &str) -> String {
+        self.leaf_with(name, serial, "")
+    }
+
+    /// The same, with more lines of an OpenSSL extension section: where its CRL and its responder are.
+    pub fn leaf_with(&self, name: &str, serial: &str, more: &str) -> String {
         let key = self.path("leaf.key");
         if !key.exists() {
             fs::write(&key, Key::P256.shared()).unwrap();
             pki::public_key(&key);
         }
         let (subject, out) = (format!("/CN={name}.contoso.example"), self.path(&format!("{name}.pem")));
-        let cert = Cert { subject: &subject, serial, days: 90, extensions: pki::LEAF_EXTENSIONS };
+        let extensions = format!("{}{more}", pki::LEAF_EXTENSIONS);
+        let cert = Cert { subject: &subject, serial, days: 90, extensions: &extensions };
         pki::issue((&self.path("ca.pem"), &self.path("ca.key.pem")), &key.with_extension("pub"), &out, cert);
         self.file(&format!("{name}.pem"))
     }

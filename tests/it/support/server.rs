@@ -46,7 +46,7 @@ pub fn serving(settings: &str) -> (Site, Server) {
 }
 
 /// A port that nobody listens on, and that no other test of this process was given.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap();
     loop {

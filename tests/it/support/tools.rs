@@ -1,4 +1,4 @@
-//! Judges written in Python: pkilint, and the `cryptography` package.
+//! Judges written in Python: pkilint, the `cryptography` package, and pyhanko-certvalidator.
 
 use std::{
     fs::{self, File},
@@ -12,6 +12,7 @@ use super::Output;
 /// What is installed, and so part of the folder's name: another version makes another folder.
 const PKILINT: &str = "pkilint==0.13.3";
 const CRYPTOGRAPHY: &str = "cryptography==50.0.2";
+const PYHANKO: &str = "pyhanko-certvalidator==0.33.0";
 
 /// One process looks at many files, because importing pkilint takes longer than using it. A line of output is a
 /// complaint.
@@ -69,7 +70,7 @@ pub fn complaints(tasks: &[String]) -> String {
 }
 
 /// The interpreter of a virtual environment that has the judges.
-fn python() -> &'static Path {
+pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
         let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test-tools");
@@ -79,15 +80,16 @@ fn python() -> &'static Path {
         let lock = File::create(tools.join("lock")).unwrap();
         lock.lock().unwrap();
         let (done, python) = (folder.join("done"), folder.join("bin/python3"));
-        if fs::read_to_string(&done).is_ok_and(|text| text == CRYPTOGRAPHY) {
+        let packages = [PKILINT, CRYPTOGRAPHY, PYHANKO];
+        if fs::read_to_string(&done).is_ok_and(|text| text == packages.concat()) {
             return python;
         }
         let _ = fs::remove_dir_all(&folder);
         let folder = folder.to_str().unwrap();
         run(Command::new("python3").args(["-m", "venv", folder]), "Python 3 with venv (Debian: python3-venv)");
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PKILINT, CRYPTOGRAPHY];
-        run(Command::new(&python).args(install), "PyPI, or a mirror that pip is configured for");
-        fs::write(&done, CRYPTOGRAPHY).unwrap();
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Command::new(&python).args(install).args(packages), "PyPI, or a mirror that pip is configured for");
+        fs::write(&done, packages.concat()).unwrap();
         python
     })
 }

@@ -46,7 +46,7 @@ fn main() {
         let draft = least.time("build", || world.draft(number, Some(&previous)));
         let build = building.elapsed();
         let linted = least.time("lint", || world.lint(draft));
-        least.time("compare", || linted.compare(&before).expect("no contradiction"));
+        let linted = least.time("compare", || linted.compare(&before).expect("no contradiction"));
         let signing = Instant::now();
         let signed = least.time("sign", || world.sign(linted));
         least.keep("build_and_sign", build + signing.elapsed());

@@ -304,7 +304,7 @@ async fn issue(
     let linted = crl.draft(&ca.issuer, replica).lint(&source).map_err(PublishError::Lint)?;
     let before = CrlBefore { previous: world.previous(), replica, neighbours };
     let refused = if world.is_forked { PublishError::Forked } else { PublishError::Compare };
-    linted.compare(&before).map_err(refused)?;
+    let linted = linted.compare(&before).map_err(refused)?;
     if pass.options.dry_run {
         return Ok(Issued::Dry(linted));
     }

@@ -83,7 +83,7 @@ impl World {
     pub fn publish(&self, number: u64, previous: Option<&[u8]>) -> Checked<Crl> {
         let before = self.before(previous);
         let linted = self.lint(self.draft(number, previous));
-        linted.compare(&before).expect("no contradiction");
+        let linted = linted.compare(&before).expect("no contradiction");
         self.check(self.sign(linted), &before)
     }
 }

@@ -44,7 +44,6 @@ impl<'a> Previous<'a> {
             return Err(PreviousError::Signature);
         }
         signed.crl.number().ok_or(PreviousError::Number)?;
-        signed.crl.entries().try_for_each(|entry| entry.map(|_| ()))?;
         Ok(Self { crl: signed.crl, seq })
     }
 
@@ -119,36 +118,105 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
     findings
 }
 
-fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, findings: &mut Findings) {
-    let (mut vanished, mut moved, mut reasons) = (Faulty::default(), Faulty::default(), Faulty::default());
-    let explained = |entry: &Entry| {
-        let changed = replica.get(&entry.serial).map(|status| status.seq);
-        matches!((changed, previous.seq), (Some(changed), Some(published)) if changed > published)
-    };
-    // A CRL of the same key made by other software need not be in order.
-    let mut old: Vec<Entry> = previous.crl.entries().filter_map(Result::ok).collect();
-    if !old.is_sorted_by_key(|entry| entry.serial) {
-        old.sort_unstable_by_key(|entry| entry.serial);
-    }
-    let mut news = new.entries().filter_map(Result::ok).peekable();
-    for old in &old {
-        while news.next_if(|entry| entry.serial < old.serial).is_some() {}
-        let Some(new) = news.next_if(|entry| entry.serial == old.serial) else {
-            if !may_vanish(old, previous, replica) {
-                vanished.add(|| old.serial.to_string());
+/// What the two lists differ in, as far as the journal does not explain it.
+struct Differences<'a> {
+    previous: &'a Previous<'a>,
+    replica: &'a Replica,
+    vanished: Faulty,
+    moved: Faulty,
+    reasons: Faulty,
+}
+
+impl Differences<'_> {
+    /// Looks at an entry of the previous CRL, and what stands for it on the new one.
+    fn look(&mut self, old: &Entry, new: Option<&Entry>) {
+        let Some(new) = new else {
+            if !may_vanish(old, self.previous, self.replica) {
+                self.vanished.add(|| old.serial.to_string());
             }
-            continue;
+            return;
         };
-        if new.revoked_at != old.revoked_at && !explained(old) {
-            moved.add(|| format!("{} from {} to {}", old.serial, old.revoked_at, new.revoked_at));
+        let changed = self.replica.get(&old.serial).map(|status| status.seq);
+        if matches!((changed, self.previous.seq), (Some(changed), Some(published)) if changed > published) {
+            return;
         }
-        if new.reason().ok().flatten() != old.reason().ok().flatten() && !explained(old) {
-            reasons.add(|| old.serial.to_string());
+        if new.revoked_at != old.revoked_at {
+            self.moved.add(|| format!("{} from {} to {}", old.serial, old.revoked_at, new.revoked_at));
+        }
+        if new.reason().ok().flatten() != old.reason().ok().flatten() {
+            self.reasons.add(|| old.serial.to_string());
         }
     }
+}
+
+fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, findings: &mut Findings) {
+    let faulty = Faulty::default;
+    let mut differences = Differences { previous, replica, vanished: faulty(), moved: faulty(), reasons: faulty() };
+    let mut walk = streamed(new, &mut differences);
+    if matches!(walk, Walk::OutOfOrder) {
+        differences = Differences { previous, replica, vanished: faulty(), moved: faulty(), reasons: faulty() };
+        walk = sorted(new, &mut differences);
+    }
+    if let Walk::Unreadable(error) = walk {
+        let detail = format!("the previous CRL cannot be read, so what is lost cannot be told: {error}");
+        findings.add("previous_unreadable", "DESIGN: nothing disappears unexplained", detail);
+    }
+    let Differences { vanished, moved, reasons, .. } = differences;
     vanished.tell(findings, "entry_vanished", "serials of the previous CRL are missing, neither released nor expired");
     moved.tell(findings, "date_moved", "revocation dates moved without a change set that says so");
     reasons.tell(findings, "reason_changed", "reasons changed without a change set that says so");
+}
+
+/// How a walk over both lists ended.
+enum Walk {
+    Done,
+    OutOfOrder,
+    Unreadable(CrlError),
+}
+
+/// Walks over both at once. Most entries are the same, octet for octet, and need not be read.
+fn streamed(new: &CrlRef<'_>, differences: &mut Differences<'_>) -> Walk {
+    let (mut olds, mut news) = (differences.previous.crl.entries(), new.entries());
+    let mut last = None;
+    loop {
+        olds.skip_common(&mut news);
+        let old = match olds.next() {
+            None => return Walk::Done,
+            Some(Err(error)) => return Walk::Unreadable(error),
+            Some(Ok(old)) => old,
+        };
+        if last.is_some_and(|last| last >= old.serial) {
+            return Walk::OutOfOrder;
+        }
+        last = Some(old.serial);
+        let found = loop {
+            let mut ahead = news.clone();
+            match ahead.next() {
+                Some(Ok(entry)) if entry.serial < old.serial => news = ahead,
+                Some(Ok(entry)) if entry.serial == old.serial => {
+                    news = ahead;
+                    break Some(entry);
+                }
+                _ => break None,
+            }
+        };
+        differences.look(&old, found.as_ref());
+    }
+}
+
+/// A CRL of the same key made by other software need not be in order.
+fn sorted(new: &CrlRef<'_>, differences: &mut Differences<'_>) -> Walk {
+    let mut olds: Vec<Entry> = match differences.previous.crl.entries().collect() {
+        Ok(olds) => olds,
+        Err(error) => return Walk::Unreadable(error),
+    };
+    olds.sort_unstable_by_key(|entry| entry.serial);
+    let mut news = new.entries().filter_map(Result::ok).peekable();
+    for old in &olds {
+        while news.next_if(|entry| entry.serial < old.serial).is_some() {}
+        differences.look(old, news.next_if(|entry| entry.serial == old.serial).as_ref());
+    }
+    Walk::Done
 }
 
 /// Whether the index explains that an entry is gone: it was released, or it was listed once after it expired.

@@ -12,7 +12,7 @@ use super::{
     scope::{Base, Contains, Scope},
     seal::{Draft, Tbs},
     serial::{CrlNumber, Serial, SerialError},
-    time::{TimeError, Timestamp, Window},
+    time::{Calendar, TimeError, Timestamp, Window},
 };
 
 /// What is to be on a CRL, besides the revocations.
@@ -78,7 +78,8 @@ impl Crl {
             out.extend_from_slice(&before);
             if entries_len > 0 {
                 write::header(out, tag::SEQUENCE, entries_len);
-                self.entries(replica).for_each(|status| put_entry(out, status));
+                let mut calendar = Calendar::default();
+                self.entries(replica).for_each(|status| put_entry(out, status, &mut calendar));
             }
             out.extend_from_slice(&behind);
         });
@@ -172,34 +173,52 @@ fn entry_len(status: &Status) -> usize {
     2 + entry_lens(status).1
 }
 
+/// Most octets of an entry: serial, GeneralizedTime, reason and invalidity date.
+const LONGEST: usize = 2 + 23 + 17 + 2 + 12 + 26;
+
+/// Octets of an entry that is being written.
+struct EntryBytes {
+    octets: [u8; LONGEST],
+    len: usize,
+}
+
+impl EntryBytes {
+    fn put(&mut self, part: &[u8]) {
+        self.octets[self.len..self.len + part.len()].copy_from_slice(part);
+        self.len += part.len();
+    }
+}
+
 /// Appends one entry of revokedCertificates. All of its lengths are below 128.
-fn put_entry(out: &mut Vec<u8>, status: &Status) {
+fn put_entry(out: &mut Vec<u8>, status: &Status, calendar: &mut Calendar) {
     let (extensions, content) = entry_lens(status);
     let (serial, serial_len) = status.serial.integer();
-    out.extend_from_slice(&[tag::SEQUENCE, content as u8, tag::INTEGER, serial_len as u8]);
-    out.extend_from_slice(&serial[serial.len() - serial_len..]);
+    let mut entry = EntryBytes { octets: [0; LONGEST], len: 0 };
+    entry.put(&[tag::SEQUENCE, content as u8, tag::INTEGER, serial_len as u8]);
+    entry.put(&serial[serial.len() - serial_len..]);
     // A listed status always has a date; see `ChangeSet::decode_changes`.
     let revoked_at = status.revoked_at.unwrap_or(Timestamp::EPOCH);
-    let digits = revoked_at.digits();
+    let digits = calendar.digits(revoked_at);
     if revoked_at.is_utc_time() {
-        out.extend_from_slice(&[tag::UTC_TIME, 13]);
-        out.extend_from_slice(&digits[2..]);
+        entry.put(&[tag::UTC_TIME, 13]);
+        entry.put(&digits[2..]);
     } else {
-        out.extend_from_slice(&[tag::GENERALIZED_TIME, 15]);
-        out.extend_from_slice(&digits);
+        entry.put(&[tag::GENERALIZED_TIME, 15]);
+        entry.put(&digits);
     }
     if extensions > 0 {
-        out.extend_from_slice(&[tag::SEQUENCE, extensions as u8]);
+        entry.put(&[tag::SEQUENCE, extensions as u8]);
     }
     if let Some(reason) = status.reason {
-        out.extend_from_slice(&REASON);
-        out.push(reason.code());
+        entry.put(&REASON);
+        entry.put(&[reason.code()]);
     }
     if let Some(date) = status.invalidity_date {
-        out.extend_from_slice(&INVALIDITY);
+        entry.put(&INVALIDITY);
         // RFC 5280 §5.3.2: always a GeneralizedTime.
-        out.extend_from_slice(&date.digits());
+        entry.put(&calendar.digits(date));
     }
+    out.extend_from_slice(&entry.octets[..entry.len]);
 }
 
 /// Why some bytes are not a CRL that can be used.
@@ -386,7 +405,48 @@ impl Iterator for Entries<'_> {
 }
 
 impl Entries<'_> {
+    /// Passes over all that is, octet for octet, next in both.
+    pub fn skip_common(&mut self, other: &mut Self) {
+        loop {
+            let (mut here, mut there) = (self.rest, other.rest);
+            match (here.any(), there.any()) {
+                (Ok(a), Ok(b)) if a.whole == b.whole => (self.rest, other.rest) = (here, there),
+                _ => return,
+            }
+            self.count += 1;
+            other.count += 1;
+        }
+    }
+
+    /// The usual form, read in one go: a UTCTime, and no extension or a reason alone. Anything else is left to
+    /// [`Self::any_entry`], which finds what is wrong with it.
+    fn usual_entry(&mut self) -> Option<Entry> {
+        let mut next = self.rest;
+        let mut fields = next.any().ok().filter(|value| value.tag == tag::SEQUENCE)?.content;
+        let serial = match fields {
+            [0x02, len, rest @ ..] if *len < 0x80 => {
+                let (serial, rest) = rest.split_at_checked(usize::from(*len))?;
+                fields = rest;
+                Serial::from_integer(serial).ok()?
+            }
+            _ => return None,
+        };
+        let ([0x17, 13, date @ ..], rest) = fields.split_first_chunk::<15>()? else { return None };
+        let reason = match rest {
+            [] => None,
+            [0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, code] => Some(*code),
+            _ => return None,
+        };
+        let revoked_at = Timestamp::from_utc_time(date).ok()?;
+        self.rest = next;
+        Some(Entry { serial, revoked_at, is_utc_time: true, reason, invalidity_date: None })
+    }
+
     fn entry(&mut self) -> Result<Entry, CrlError> {
+        self.usual_entry().map_or_else(|| self.any_entry(), Ok)
+    }
+
+    fn any_entry(&mut self) -> Result<Entry, CrlError> {
         let mut fields = self.rest.sequence("an entry is not a SEQUENCE")?;
         let serial = fields.content(tag::INTEGER, "an entry has no serial number")?;
         let serial = Serial::from_integer(serial).map_err(|error| CrlError::Serial { entry: self.count, error })?;

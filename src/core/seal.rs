@@ -221,6 +221,8 @@ pub struct Linted<D> {
     document: D,
     tbs: Tbs,
     algorithm: SignatureAlgorithm,
+    /// Whether the bytes, which do not change any more, were compared with what was there before.
+    is_compared: bool,
 }
 
 /// Signed, but nobody has verified by whom.
@@ -229,6 +231,7 @@ pub struct Signed<D> {
     document: D,
     tbs: Tbs,
     algorithm: SignatureAlgorithm,
+    is_compared: bool,
     signature: Vec<u8>,
 }
 
@@ -262,7 +265,7 @@ impl<D: Document> Draft<D> {
     /// Reads the draft back and lints it; all findings are told at once.
     pub fn lint(self, source: &D::Source<'_>) -> Result<Linted<D>, Findings> {
         self.document.lint(self.tbs.bytes(), source).into_result()?;
-        Ok(Linted { document: self.document, tbs: self.tbs, algorithm: self.algorithm })
+        Ok(Linted { document: self.document, tbs: self.tbs, algorithm: self.algorithm, is_compared: false })
     }
 }
 
@@ -278,25 +281,29 @@ impl<D: Document> Linted<D> {
     }
 
     /// Compares with what was there before, so that the key is not used for what would be refused afterwards.
-    pub fn compare(&self, before: &D::Before<'_>) -> Result<(), Findings> {
-        self.document.compare(self.tbs.bytes(), before).into_result()
+    pub fn compare(self, before: &D::Before<'_>) -> Result<Self, Findings> {
+        self.document.compare(self.tbs.bytes(), before).into_result()?;
+        Ok(Self { is_compared: true, ..self })
     }
 
     /// Takes the signer's answer. ECDSA signatures are DER here (RFC 3279 §2.2.3).
     pub fn signed(self, signature: Vec<u8>) -> Signed<D> {
-        Signed { document: self.document, tbs: self.tbs, algorithm: self.algorithm, signature }
+        let Self { document, tbs, algorithm, is_compared } = self;
+        Signed { document, tbs, algorithm, is_compared, signature }
     }
 }
 
 impl<D: Document> Signed<D> {
-    /// Verifies the signature over the linted bytes, compares them with what was there before, and puts the
-    /// two together.
+    /// Verifies the signature over the linted bytes, compares them with what was there before unless that was done
+    /// before signing, and puts the two together.
     pub fn check(self, key: &PublicKey, before: &D::Before<'_>) -> Result<Checked<D>, CheckError> {
         let tbs = self.tbs.bytes();
         if !key.verifies(self.algorithm, tbs, &self.signature) {
             return Err(CheckError::Signature);
         }
-        self.document.compare(tbs, before).into_result().map_err(CheckError::Compare)?;
+        if !self.is_compared {
+            self.document.compare(tbs, before).into_result().map_err(CheckError::Compare)?;
+        }
         Ok(self.assembled())
     }
 

@@ -114,6 +114,41 @@ impl Timestamp {
     }
 }
 
+/// Digits of many times: what was worked out for a day is kept, since certificates are revoked on the same few days.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    days: Vec<(u64, [u8; 8])>,
+}
+
+const DAY: u64 = 24 * 3600;
+
+impl Default for Calendar {
+    fn default() -> Self {
+        const SLOTS: usize = 1024;
+        Self { days: vec![(u64::MAX, [0; 8]); SLOTS] }
+    }
+}
+
+impl Calendar {
+    /// As [`Timestamp::digits`].
+    pub fn digits(&mut self, time: Timestamp) -> [u8; 15] {
+        let (day, second) = (time.seconds() / DAY, (time.seconds() % DAY) as u32);
+        let slot = day as usize % self.days.len();
+        let (known, date) = &mut self.days[slot];
+        if *known != day {
+            *known = day;
+            date.copy_from_slice(&time.digits()[..8]);
+        }
+        let mut digits = *b"00000000000000Z";
+        digits[..8].copy_from_slice(date);
+        for (at, value) in [(8, second / 3600), (10, second / 60 % 60), (12, second % 60)] {
+            digits[at] = b'0' + (value / 10) as u8;
+            digits[at + 1] = b'0' + (value % 10) as u8;
+        }
+        digits
+    }
+}
+
 impl FromStr for Timestamp {
     type Err = TimeError;
 

@@ -9,6 +9,7 @@ use std::{hint::black_box, time::Duration};
 
 use common::{World, yardstick};
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use rescind::core::{crl::Crl, seal::Linted};
 
 fn sizes() -> Vec<usize> {
     let wanted = std::env::var("RESCIND_BENCH_ENTRIES").ok().and_then(|text| text.parse().ok());
@@ -24,9 +25,9 @@ fn steps(group: &mut BenchmarkGroup<'_, WallTime>, world: &World, size: usize) {
     group.bench_function(BenchmarkId::new("read_back_and_lint", size), |bench| {
         bench.iter_batched(draft, |draft| world.lint(draft), BatchSize::PerIteration);
     });
-    let linted = world.lint(draft());
     group.bench_function(BenchmarkId::new("compare", size), |bench| {
-        bench.iter(|| linted.compare(&before).expect("no contradiction"));
+        let compare = |linted: Linted<Crl>| linted.compare(&before).expect("no contradiction");
+        bench.iter_batched(|| world.lint(draft()), compare, BatchSize::PerIteration);
     });
     group.bench_function(BenchmarkId::new("verify_previous", size), |bench| {
         bench.iter_with_large_drop(|| world.before(Some(&previous)));

@@ -60,7 +60,8 @@ pub(crate) async fn load(ca: &Ca) -> Option<Fold> {
 
 async fn try_load(ca: &Ca) -> Result<Option<Fold>, String> {
     let text = |error: DriverError| error.to_string();
-    let Some((row, _)) = ca.index.scope(&ca.name, SCOPE).await.map_err(text)? else { return Ok(None) };
+    // What is wrong with the index itself is told by whoever reads it next.
+    let Some((row, _)) = ca.index.scope(&ca.name, SCOPE).await.ok().flatten() else { return Ok(None) };
     let Some(written) = row.published else { return Ok(None) };
     let name = ca.checkpoints.name(written.seq);
     let stored = ca.checkpoints.store.get(&name).await.map_err(text)?.ok_or(format!("{name} is missing"))?;

@@ -20,4 +20,5 @@ pub mod shelf;
 pub mod signer;
 pub mod status;
 pub mod tick;
+pub mod verify;
 pub mod wording;

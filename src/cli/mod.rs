@@ -7,6 +7,7 @@ mod demo;
 mod publish;
 mod serve;
 mod show;
+mod verify;
 
 use std::{
     fmt::Display,
@@ -71,6 +72,8 @@ enum Command {
     Log(show::OfIssuer),
     /// Show every issuer: CRL number, dates, entries, and what is wrong
     Status,
+    /// Recompute the journal, and compare rows, archive and shelf with it
+    Verify(verify::Verify),
     /// Show the addresses to put into certificates
     Urls(show::Urls),
     /// Show what was understood of the configuration, with the source of each value
@@ -135,6 +138,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Lookup(lookup) => lookup.run(context).await,
         Command::Log(of) => show::log(context, &of).await,
         Command::Status => show::status(context).await,
+        Command::Verify(verify) => verify.run(context).await,
         Command::Urls(urls) => urls.run(context).await,
         Command::Config => show::config(context),
     }

@@ -10,8 +10,10 @@ use crate::{
         revocation::Event,
         scope::{Scope, Shard},
         serial::Serial,
+        time::Timestamp,
     },
     status::{self, IssuerStatus, or_none},
+    verify,
     wording::{self, Shown},
 };
 
@@ -43,6 +45,9 @@ pub(super) struct Lookup {
     issuer: String,
     /// The serial number in hexadecimal
     serial: String,
+    /// What the CRL that was out at this time (RFC 3339) said of it
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
 }
 
 /// One thing that happened to a certificate.
@@ -59,6 +64,10 @@ impl Lookup {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let ca = context.ca(&self.issuer).await?;
         let serial = wording::serial(&self.serial).map_err(Failure::failed)?;
+        let known = match self.at {
+            Some(at) => Some(verify::known_at(&ca, &serial, at).await.map_err(Failure::failed)?),
+            None => None,
+        };
         let found = ca.index.statuses(&ca.name, vec![serial]).await.map_err(Failure::failed)?;
         let shown = Shown::new(serial, found.first());
         let history = if found.is_empty() { vec![] } else { history(&ca, serial).await? };
@@ -68,7 +77,13 @@ impl Lookup {
                 fields.entry("seq").or_insert(serde_json::Value::Null);
                 fields.insert("history".to_owned(), serde_json::to_value(&history).map_err(Failure::failed)?);
             }
+            if let (Some(fields), Some(known)) = (value.as_object_mut(), &known) {
+                fields.insert("at".to_owned(), serde_json::to_value(known).map_err(Failure::failed)?);
+            }
             return print_json(&value);
+        }
+        if let (Some(known), Some(at)) = (&known, self.at) {
+            tell_known(known, at)?;
         }
         print(format_args!("{}: {}", shown.serial, shown.state))?;
         let facts = [
@@ -87,6 +102,18 @@ impl Lookup {
         }
         Ok(())
     }
+}
+
+/// An auditor's answer.
+fn tell_known(known: &verify::Known, at: Timestamp) -> Result<(), Failure> {
+    let Some(number) = known.crl_number else { return print(format_args!("at {at}: no CRL was out yet")) };
+    let listed = match known.revoked_at {
+        Some(since) => format!("listed, revoked since {since}, reason {}", known.reason.unwrap_or("unspecified")),
+        None => "not listed".to_owned(),
+    };
+    let stale = if known.is_current { "" } else { ", which was stale by then" };
+    let published = status::or_none(known.published_at);
+    print(format_args!("at {at}: {listed}, by CRL number {number}, published {published}{stale}"))
 }
 
 fn spaced(comment: &str) -> String {

@@ -147,7 +147,8 @@ impl Fold {
         })
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Status> {
+    /// All rows so far, in order of serial.
+    pub fn rows(&self) -> impl Iterator<Item = &Status> {
         Merge::new(self.base.iter(), self.recent.values())
     }
 

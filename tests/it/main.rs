@@ -27,3 +27,4 @@ mod room;
 mod scopes;
 mod stores;
 mod support;
+mod verify;

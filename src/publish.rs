@@ -31,15 +31,18 @@ use crate::{
     },
     driver::{DriverError, Trouble, Version},
     index::ScopeRow,
+    revoke::{self, Author, RevokeError},
 };
 
 /// How a pass is to go.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Publish even if nothing is due.
     pub force: bool,
     /// Go through everything up to signing, and write nothing.
     pub dry_run: bool,
+    /// A gate to pass once: its name, and who passes it and why, for the journal.
+    pub accept: Option<(String, Author)>,
 }
 
 /// What a pass came to.
@@ -137,6 +140,8 @@ pub enum PublishError {
     Replace(#[source] DriverError),
     #[error("write down what was published: {0}")]
     Confirm(#[source] DriverError),
+    #[error("write down what was accepted: {0}")]
+    Accept(#[from] RevokeError),
     #[error("renew the OCSP credential: {0}")]
     Credential(String),
 }
@@ -151,7 +156,7 @@ pub async fn publish(
     if ca.issuer.has_expired(now) {
         return Err(PublishError::Expired(ca.issuer.certificate().not_after));
     }
-    let outcome = publish_crl(ca, known, options, now).await;
+    let outcome = publish_crl(ca, known, options.clone(), now).await;
     // A CRL that is refused must not take OCSP down too, so the credential is renewed all the same; but not into an
     // index that lost its end, where it would only fork the journal further.
     let is_forked = matches!(outcome, Err(PublishError::Forked(_)));
@@ -178,7 +183,7 @@ async fn publish_crl(
         None => None,
     };
     let replica = ca.level(known).await?;
-    let mut pass = Pass { ca, replica: &replica, options, now, line: Line::of(&world) };
+    let mut pass = Pass { ca, replica: &replica, options: options.clone(), now, line: Line::of(&world) };
     let mut outcome = full_and_delta(&mut pass, &world, beside.as_ref()).await?;
     if outcome.reason != Reason::LostRace {
         shards::publish(&mut pass, &mut outcome).await?;
@@ -299,10 +304,18 @@ async fn issue(
     world: &World<'_>,
     neighbours: Option<Neighbours<'_>>,
 ) -> Result<Issued, PublishError> {
-    let Pass { ca, replica, now, .. } = *pass;
+    let (ca, replica, now) = (pass.ca, pass.replica, pass.now);
     let source = CrlSource { issuer: &ca.issuer, replica, now };
     let linted = crl.draft(&ca.issuer, replica).lint(&source).map_err(PublishError::Lint)?;
-    let before = CrlBefore { previous: world.previous(), replica, neighbours };
+    let mut before = CrlBefore { previous: world.previous(), replica, neighbours, accepted: None };
+    if let Some((gate, author)) = &pass.options.accept {
+        let is_in_the_way = linted.differences(&before).0.iter().any(|finding| finding.lint == gate);
+        if is_in_the_way && !pass.options.dry_run {
+            // Nothing is accepted that is not in the journal.
+            revoke::remark(ca, author, now).await?;
+        }
+        before.accepted = Some(gate);
+    }
     let refused = if world.is_forked { PublishError::Forked } else { PublishError::Compare };
     let linted = linted.compare(&before).map_err(refused)?;
     if pass.options.dry_run {

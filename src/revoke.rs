@@ -116,6 +116,28 @@ async fn record_chunk(ca: &Ca, requests: &[Request], author: &Author, now: Times
     }
 }
 
+/// Writes a remark into the journal: a change set that changes nothing. Returns its number.
+pub async fn remark(ca: &Ca, author: &Author, now: Timestamp) -> Result<u64, RevokeError> {
+    check(&[], author)?;
+    let mut attempt = 0;
+    loop {
+        let (head, version) = head(ca).await?;
+        let Author { actor, comment } = author.clone();
+        let at = head.updated_at.map_or(now, |last| last.max(now));
+        let set = ChangeSet { seq: head.seq + 1, at, actor, comment, changes: vec![] };
+        let next = head.then(&set, head.counts);
+        let linked = Linked { set, prev: head.hash, hash: next.hash };
+        match ca.index.commit(&ca.name, Commit { linked, head: next }, version).await {
+            Ok(()) => return Ok(next.seq),
+            Err(error) if error.trouble == Trouble::Conflict && attempt < ATTEMPTS => {
+                attempt += 1;
+                tokio::time::sleep(back_off(attempt, now)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 async fn head(ca: &Ca) -> Result<(Head, Version), RevokeError> {
     let genesis = Head::genesis(&ca.issuer.spki_hash());
     match ca.index.head(&ca.name).await? {

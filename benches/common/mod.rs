@@ -76,7 +76,7 @@ impl World {
     /// Reads and verifies the CRL before.
     pub fn before<'a>(&'a self, previous: Option<&'a [u8]>) -> CrlBefore<'a> {
         let previous = previous.map(|bytes| Previous::verified(bytes, &self.issuer, None).expect("ours"));
-        CrlBefore { previous, replica: &self.replica, neighbours: None }
+        CrlBefore { previous, replica: &self.replica, neighbours: None, accepted: None }
     }
 
     /// All that a pass does between the replica and the shelf, in the order in which it does it.

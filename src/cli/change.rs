@@ -147,7 +147,7 @@ async fn record(
 }
 
 /// Who it is for the journal: the identity towards Azure, or who sits at the keyboard, `user@host`.
-async fn actor(ca: &Ca) -> Result<String, Failure> {
+pub(super) async fn actor(ca: &Ca) -> Result<String, Failure> {
     Ok(ca.actor().await.map_err(Failure::failed)?.unwrap_or_else(local_actor))
 }
 

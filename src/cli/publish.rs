@@ -5,11 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{Context, Failure, now, print, print_json};
+use super::{Context, Failure, change::actor, now, print, print_json};
 use crate::{
     ca::Ca,
-    core::serial::CrlNumber,
+    core::{compare::GATES, serial::CrlNumber},
     publish::{self, Options, Reason},
+    revoke::Author,
 };
 
 /// `rescind publish`.
@@ -24,6 +25,12 @@ pub(super) struct Publish {
     /// Go through everything up to signing, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Pass this gate once, although the new CRL contradicts the last one in it; who and why is written down
+    #[arg(long, value_name = "GATE", value_parser = GATES, requires_all = ["comment", "issuer"])]
+    accept: Option<String>,
+    /// Why the gate is passed
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    comment: Option<String>,
 }
 
 /// One issuer's outcome, as `--json` prints it.
@@ -47,7 +54,7 @@ impl Publish {
         };
         let mut lines = Vec::new();
         for ca in &cas {
-            lines.push(self.pass(ca).await);
+            lines.push(self.pass(ca, self.accepted(ca).await?).await);
         }
         if context.json {
             print_json(&serde_json::json!({ "issuers": lines }))?;
@@ -61,10 +68,17 @@ impl Publish {
         if errors.is_empty() { Ok(()) } else { Err(Failure::Failed(errors.join("\nrescind: "))) }
     }
 
-    async fn pass(&self, ca: &Ca) -> Line {
+    /// The gate to pass, and what the journal is to say of it.
+    async fn accepted(&self, ca: &Ca) -> Result<Option<(String, Author)>, Failure> {
+        let (Some(gate), Some(comment)) = (&self.accept, &self.comment) else { return Ok(None) };
+        let comment = format!("accepted {gate}: {comment}");
+        Ok(Some((gate.clone(), Author { actor: actor(ca).await?, comment })))
+    }
+
+    async fn pass(&self, ca: &Ca, accept: Option<(String, Author)>) -> Line {
         let spinner = ProgressBar::new_spinner().with_message(format!("{}: publishing", ca.name));
         spinner.enable_steady_tick(Duration::from_millis(100));
-        let options = Options { force: self.force, dry_run: self.dry_run };
+        let options = Options { force: self.force, dry_run: self.dry_run, accept };
         let result = publish::publish(ca, None, options, now()).await;
         spinner.finish_and_clear();
         let name = ca.name.clone();

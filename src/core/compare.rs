@@ -63,6 +63,18 @@ impl<'a> Previous<'a> {
     }
 }
 
+/// The gates between a CRL and the world that an operator may pass once, by name: all that compares with what was
+/// published before. A rule of the format, or a wrong signature, can never be passed.
+pub const GATES: [&str; 7] = [
+    "number_not_risen",
+    "this_update_went_back",
+    "index_went_back",
+    "entry_vanished",
+    "date_moved",
+    "reason_changed",
+    "previous_unreadable",
+];
+
 /// How many examples a finding gives.
 const EXAMPLES: usize = 3;
 

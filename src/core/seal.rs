@@ -280,6 +280,11 @@ impl<D: Document> Linted<D> {
         self.algorithm
     }
 
+    /// What differs from what was there before, and must not.
+    pub fn differences(&self, before: &D::Before<'_>) -> Findings {
+        self.document.compare(self.tbs.bytes(), before)
+    }
+
     /// Compares with what was there before, so that the key is not used for what would be refused afterwards.
     pub fn compare(self, before: &D::Before<'_>) -> Result<Self, Findings> {
         self.document.compare(self.tbs.bytes(), before).into_result()?;

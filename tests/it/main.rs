@@ -12,6 +12,7 @@ mod checkpoints;
 mod cli;
 mod cloud;
 mod crl;
+mod gates;
 mod host;
 mod hostile;
 mod http;

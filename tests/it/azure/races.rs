@@ -24,7 +24,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
         for round in 0..ROUNDS {
             let serial = format!("{:04X}", 0x1000 + round);
             let options = Options { force: true, ..Options::default() };
-            let passes = async { tokio::join!(pass(&deployment, options), pass(&deployment, options)) };
+            let passes = async { tokio::join!(pass(&deployment, options.clone()), pass(&deployment, options)) };
             let (revoked, (one, two)) = tokio::join!(revoke(&deployment, &serial), passes);
             revoked.unwrap();
             for outcome in [one.unwrap(), two.unwrap()] {

@@ -151,7 +151,7 @@ pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
     let source = CrlSource { issuer: &ca.issuer, replica: &replica, now };
     let linted = crl.draft(&ca.issuer, &replica).lint(&source).unwrap();
     let signed = ca.signer().unwrap().sign(linted).await.unwrap();
-    let before = CrlBefore { previous: None, replica: &replica, neighbours: None };
+    let before = CrlBefore { previous: None, replica: &replica, neighbours: None, accepted: None };
     let checked = signed.check(ca.issuer.key(), &before).unwrap();
     let head = replica.head();
     let label = Label { number, seq: head.seq, hash: head.hash.to_string(), sha256: sha256(checked.bytes()) };

@@ -120,6 +120,7 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
         Err(error) => return status.found.push(Problem::Other(error.to_string())),
     };
     status.bytes = Some(stored.bytes.len() as u64);
+    status.found.extend(size(ca, stored.bytes.len() as u64).map(Problem::Other));
     if let Some(label) = &stored.label {
         status.found.extend(lost_history(ca, label).await.map(Problem::Other));
     }
@@ -137,6 +138,17 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
             status.found.push(Problem::Other(format!("the shelf's {name} is not a CRL of ours: {error}")));
         }
     }
+}
+
+/// A CRL that is too large is published all the same: none would be worse.
+fn size(ca: &Ca, octets: u64) -> Option<String> {
+    let (warning, alarm) = ca.crl.sizes;
+    let what = match octets {
+        octets if octets >= alarm => "some relying parties no longer read it (Entra's limit is 44 MB)",
+        octets if octets >= warning => "it is larger than relying parties like (Microsoft's root programme: 10 MB)",
+        _ => return None,
+    };
+    Some(format!("the CRL has {octets} octets, and {what}; add shards or a delta CRL"))
 }
 
 /// What is wrong with a delta CRL or a shard.

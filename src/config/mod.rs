@@ -116,6 +116,8 @@ pub struct CrlConfig {
     pub contains: Contains,
     /// How long after the CA certificate's end its last CRLs are valid; none: no longer than others.
     pub final_validity: Option<Duration>,
+    /// Octets of a CRL from which to warn, and from which some relying parties no longer read it.
+    pub sizes: (u64, u64),
     /// Never drop expired certificates, and say so.
     pub keep_expired: bool,
 }
@@ -368,6 +370,10 @@ impl Read<'_> {
                 _ => None,
             })?,
             final_validity: self.off_or_duration(&key("final_validity"))?,
+            sizes: {
+                let octets = |name| self.parse(&key(name), "is not a number of octets", |text| text.parse().ok());
+                (octets("size_warning")?, octets("size_alarm")?)
+            },
             keep_expired: self.parse(&key("keep_expired"), "is not true or false", |text| text.parse().ok())?,
         };
         if crl.refresh + crl.backdate >= crl.validity {

@@ -76,6 +76,12 @@ pub const SETTINGS: &[Setting] = &[
         "off",
         "CRLs made in the CA certificate's last days stay valid this long after its end, such as `365d`",
     ),
+    setting(
+        "issuer.crl.size_warning",
+        "10000000",
+        "octets of a CRL from which `status` warns (Microsoft's root programme §3.1.10)",
+    ),
+    setting("issuer.crl.size_alarm", "44000000", "octets of a CRL from which Entra no longer reads it"),
     setting("issuer.crl.keep_expired", "false", "`true`: never drop expired certificates, and say so"),
     setting("issuer.ocsp.validity", "12h", "nextUpdate - thisUpdate; answers are replaced at half of it"),
     setting("issuer.ocsp.backdate", "5m", "thisUpdate and producedAt are this much before now"),

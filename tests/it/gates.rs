@@ -57,3 +57,16 @@ fn rules_of_the_format_have_no_gate_and_a_reason_must_be_given() {
         assert_eq!(said.code, 2, "{args:?}: {said:?}");
     }
 }
+
+#[test]
+fn a_crl_that_grows_too_large_is_published_and_status_warns() {
+    let site = Site::with_settings("[issuer.crl]\nsize_warning = 300\nsize_alarm = 100000\n");
+    for serial in ["0a01", "0a02", "0a03"] {
+        site.revoke(serial, "superseded");
+    }
+    site.publish(&[]);
+    let said = site.run(&["status"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("octets, and it is larger than relying parties like"), "{said:?}");
+    assert!(site.crl_bytes().len() > 300);
+}

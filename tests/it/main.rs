@@ -11,6 +11,7 @@ mod bad_input;
 mod cli;
 mod cloud;
 mod crl;
+mod histories;
 mod host;
 mod http;
 mod import;

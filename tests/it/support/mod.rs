@@ -127,14 +127,7 @@ impl Site {
 
     /// Writes the configuration anew.
     pub fn configure(&self, settings: &str) {
-        let text = format!(
-            "[storage]\nindex = \"file:data/index.sqlite\"\nshelf = \"file:data/shelf\"\n\
-             archive = \"file:data/archive\"\nstate = \"file:data/state\"\n\n\
-             [http]\nlisten = \"127.0.0.1:8080\"\npublic_url = \"http://pki.contoso.example\"\n\n\
-             [[issuer]]\nname = \"{ISSUER}\"\ncertificate = \"file:ca.pem\"\nkey = \"file:ca.key.pem\"\n\
-             credential = \"file:data/{ISSUER}-ocsp.pem\"\n{settings}"
-        );
-        fs::write(self.path("rescind.toml"), text).unwrap();
+        fs::write(self.path("rescind.toml"), configuration(settings)).unwrap();
     }
 
     pub fn dir(&self) -> &Path {
@@ -271,14 +264,7 @@ impl Site {
     /// The issuer as the library sees it.
     pub fn ca(&self) -> Ca {
         let text = fs::read_to_string(self.path("rescind.toml")).unwrap();
-        let values = Values::collect(Some(("rescind.toml", &text)), []).unwrap();
-        let config = Config::from_values(&values, self.dir()).unwrap();
-        // Opening awaits nothing where everything is local.
-        let opening = std::pin::pin!(Ca::open_all(&config, None));
-        match opening.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(cas) => cas.unwrap().remove(0),
-            Poll::Pending => panic!("opening a local CA waited for something"),
-        }
+        open(&text, self.dir()).remove(0)
     }
 
     /// Everything that must not change when a command is refused: the index, and what the shelf and the archive
@@ -293,6 +279,29 @@ impl Site {
             gather(&self.path(store), &mut found);
         }
         found
+    }
+}
+
+/// The configuration of one issuer, with more of its settings.
+pub fn configuration(settings: &str) -> String {
+    format!(
+        "[storage]\nindex = \"file:data/index.sqlite\"\nshelf = \"file:data/shelf\"\n\
+         archive = \"file:data/archive\"\nstate = \"file:data/state\"\n\n\
+         [http]\nlisten = \"127.0.0.1:8080\"\npublic_url = \"http://pki.contoso.example\"\n\n\
+         [[issuer]]\nname = \"{ISSUER}\"\ncertificate = \"file:ca.pem\"\nkey = \"file:ca.key.pem\"\n\
+         credential = \"file:data/{ISSUER}-ocsp.pem\"\n{settings}"
+    )
+}
+
+/// The issuers of a configuration as the library sees them.
+pub fn open(text: &str, dir: &Path) -> Vec<Ca> {
+    let values = Values::collect(Some(("rescind.toml", text)), []).unwrap();
+    let config = Config::from_values(&values, dir).unwrap();
+    // Opening awaits nothing where everything is local.
+    let opening = std::pin::pin!(Ca::open_all(&config, None));
+    match opening.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(cas) => cas.unwrap(),
+        Poll::Pending => panic!("opening a local CA waited for something"),
     }
 }
 

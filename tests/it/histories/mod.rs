@@ -1,0 +1,78 @@
+//! Any history of revocations, holds, releases, expiry, publications, crashes, races and damage keeps the contract.
+
+mod check;
+mod story;
+
+use proptest::{prelude::*, test_runner::TestCaseError};
+
+use check::{Kind, SHARDS};
+use story::{Change, Fault, Step, Turn, World};
+
+const EVERYTHING: &str = "[issuer.crl]\ndelta = \"4h\"\nshards = 4\n";
+
+fn change() -> impl Strategy<Value = Change> {
+    let serial = 1..7u8;
+    // Minutes until the certificate ends; often soon.
+    let end = || prop::option::of(prop_oneof![Just(0u16), 1..90u16, 1000..4000u16]);
+    prop_oneof![
+        3 => (serial.clone(), prop::option::of(0..9000u16), end()).prop_map(|(a, b, c)| Change::Revoke(a, b, c)),
+        3 => (serial.clone(), end()).prop_map(|(a, b)| Change::Hold(a, b)),
+        1 => (serial.clone(), 0..9000u16).prop_map(|(a, b)| Change::Amend(a, b)),
+        3 => serial.prop_map(Change::Release),
+    ]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        3 => (1..20u8).prop_map(Turn::First),
+        3 => (1..20u8).prop_map(Turn::Second),
+        1 => change().prop_map(Turn::Change),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![2 => Just(Kind::Full), 2 => Just(Kind::Delta), 1 => (0..SHARDS).prop_map(Kind::Shard)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let wait = prop_oneof![3 => 1..20u32, 3 => 600..8000u32, 2 => 80_000..200_000u32, 1 => 600_000..900_000u32];
+    prop_oneof![
+        10 => change().prop_map(Step::Tell),
+        4 => wait.prop_map(Step::Wait),
+        6 => any::<bool>().prop_map(|force| Step::Publish { force }),
+        3 => (1..70u8).prop_map(Step::Killed),
+        2 => (prop::collection::vec(turn(), 1..8), any::<bool>()).prop_map(|(turns, end)| Step::Race(turns, end)),
+        1 => prop_oneof![Just(Fault::Key), Just(Fault::Archive), Just(Fault::Shelf)].prop_map(Step::Fail),
+        1 => kind().prop_map(Step::Remove),
+        1 => kind().prop_map(Step::PutBack),
+    ]
+}
+
+fn tell(settings: &str, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut world = World::new(settings);
+    let fail = |violation| TestCaseError::fail(format!("{violation:?}"));
+    for step in steps {
+        world.take(step).map_err(fail)?;
+    }
+    // Whatever happened, the next pass repairs.
+    world.publish(false).map_err(fail)
+}
+
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500);
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 3000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn any_history_of_a_full_crl_keeps_the_contract(steps in prop::collection::vec(step(), 1..12)) {
+        tell("", &steps)?;
+    }
+
+    #[test]
+    fn any_history_with_delta_and_shards_keeps_the_contract(steps in prop::collection::vec(step(), 1..10)) {
+        tell(EVERYTHING, &steps)?;
+    }
+}

@@ -212,7 +212,13 @@ async fn full_and_delta(
     if let Some(beside) = beside {
         let delta = plan::beside(pass, &crl);
         let due = plan::due(pass, &delta, beside.previous().as_ref(), beside);
-        reason = if reason == Reason::NotDue { due } else { reason };
+        // RFC 5280 §5.2.3: a pair shares its number. Two publishers at once may have left one half each.
+        let is_pair = beside.number() == number;
+        reason = match (reason, due) {
+            (Reason::NotDue, Reason::NotDue) if !is_pair => Reason::Healed,
+            (Reason::NotDue, due) => due,
+            (reason, _) => reason,
+        };
     }
     if reason == Reason::NotDue {
         if !pass.options.dry_run {

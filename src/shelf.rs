@@ -203,13 +203,13 @@ impl Shelf {
     /// Replaces what relying parties fetch, if it is still what was read.
     pub async fn publish(&self, crl: &Checked<Crl>, label: Label, read: Version) -> Result<(), DriverError> {
         let name = self.name(&crl.document().scope.file());
-        self.shelf.replace(&name, self.content(crl.bytes(), Some(label), CRL_TYPE), read).await
+        self.shelf.replace(&name, self.content(crl.bytes().to_vec(), Some(label), CRL_TYPE), read).await
     }
 
     /// Keeps a CRL for ever.
     pub async fn archive(&self, crl: &Checked<Crl>, label: Label) -> Result<(), DriverError> {
         let name = self.archived(crl.document().scope, crl.document().number);
-        self.archive.create(&name, self.content(crl.bytes(), Some(label), CRL_TYPE)).await
+        self.archive.create(&name, self.content(crl.bytes().to_vec(), Some(label), CRL_TYPE)).await
     }
 
     /// The CRL of a scope with this number from the archive.
@@ -228,18 +228,27 @@ impl Shelf {
         &self,
         suffix: &str,
         content_type: &'static str,
-        bytes: &[u8],
+        bytes: Vec<u8>,
     ) -> Result<(), DriverError> {
-        let name = self.name(suffix);
-        match self.shelf.get(&name).await? {
+        match self.shelf.get(&self.name(suffix)).await? {
             Some(stored) if stored.bytes == bytes => Ok(()),
-            _ => self.shelf.put(&name, self.content(bytes, None, content_type)).await,
+            _ => self.put_derived(suffix, content_type, bytes).await,
         }
     }
 
-    fn content(&self, bytes: &[u8], label: Option<Label>, content_type: &'static str) -> Content {
+    /// Writes bytes to the shelf under the issuer's name and `suffix`.
+    pub async fn put_derived(
+        &self,
+        suffix: &str,
+        content_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<(), DriverError> {
+        self.shelf.put(&self.name(suffix), self.content(bytes, None, content_type)).await
+    }
+
+    fn content(&self, bytes: Vec<u8>, label: Option<Label>, content_type: &'static str) -> Content {
         let cache_control = Some(format!("max-age={}, public, no-transform", self.cache_age.as_secs()));
-        Content { bytes: bytes.to_vec(), label, content_type, cache_control }
+        Content { bytes, label, content_type, cache_control }
     }
 
     /// The name on the shelf.

@@ -33,7 +33,7 @@ pub(super) async fn behind(pass: &Pass<'_>, checked: &Checked<Crl>, label: &Labe
         published_at: pass.now,
     };
     let confirmed = confirm(pass.ca, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm);
-    let derived = derive(pass.ca, crl.scope, checked.bytes()).await.map_err(PublishError::Replace);
+    let derived = derive(pass.ca, crl.scope, checked.bytes(), true).await.map_err(PublishError::Replace);
     confirmed.and(derived)
 }
 
@@ -76,14 +76,22 @@ pub(super) async fn finish(pass: &Pass<'_>, world: &World<'_>) -> Result<(), Pub
         let found = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
         confirm(pass.ca, world.scope, &found, number).await.map_err(PublishError::Confirm)?;
     }
-    derive(pass.ca, world.scope, &stored.bytes).await.map_err(PublishError::Replace)
+    derive(pass.ca, world.scope, &stored.bytes, false).await.map_err(PublishError::Replace)
 }
 
-/// What stands beside the full CRL on the shelf and follows from it: its PEM twin, and the CA certificate.
-async fn derive(ca: &Ca, scope: Scope, crl: &[u8]) -> Result<(), DriverError> {
+const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");
+
+/// What stands beside the full CRL on the shelf and follows from it: its PEM twin, and the CA certificate. A new CRL's
+/// twin is written without a look at the old one, which may be large.
+async fn derive(ca: &Ca, scope: Scope, crl: &[u8], is_new: bool) -> Result<(), DriverError> {
     if scope != Scope::Full {
         return Ok(());
     }
-    ca.shelf.keep_derived(".crl.pem", "application/x-pem-file", write::pem("X509 CRL", crl).as_bytes()).await?;
-    ca.shelf.keep_derived(".cer", "application/pkix-cert", &ca.issuer.certificate().der).await
+    let pem = write::pem("X509 CRL", crl).into_bytes();
+    if is_new {
+        ca.shelf.put_derived(PEM.0, PEM.1, pem).await?;
+    } else {
+        ca.shelf.keep_derived(PEM.0, PEM.1, pem).await?;
+    }
+    ca.shelf.keep_derived(".cer", "application/pkix-cert", ca.issuer.certificate().der.clone()).await
 }

@@ -114,6 +114,12 @@ impl Model {
         self.versions.len() - 1
     }
 
+    /// The first version since which nothing changed that a CRL can show: telling something twice changes nothing.
+    pub fn settled(&self) -> usize {
+        let same = self.versions.iter().rev().take_while(|rows| *rows == self.rows()).count();
+        self.versions.len() - same
+    }
+
     pub fn rows(&self) -> &BTreeMap<u8, Row> {
         &self.versions[self.last()]
     }

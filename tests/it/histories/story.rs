@@ -238,7 +238,7 @@ impl World {
     }
 
     fn pass(&self, process: usize, force: bool) -> Pass {
-        Pass::new(&self.cas[process], force, self.now, self.model.last())
+        Pass::new(&self.cas[process], force, self.now, self.model.settled())
     }
 
     pub fn publish(&mut self, force: bool) -> Result<(), Violation> {
@@ -344,7 +344,7 @@ impl World {
         let is_refused = matches!(change, Change::Release(_)) && !was_held;
         assert_eq!(told.is_err(), is_refused, "{change:?}: {told:?}");
         if !is_refused {
-            remember(&mut self.model, change, &before_text(now), not_after.map(|end| text(end)));
+            remember(&mut self.model, change, &before_text(now), not_after.map(text));
         }
     }
 }

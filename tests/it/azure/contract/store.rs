@@ -122,7 +122,7 @@ pub async fn derived_files_are_written_when_they_differ<P: Place>() {
     let name = ca.shelf.name(".cer");
     let mut last = None;
     for (bytes, is_new) in [(b"one", true), (b"one", false), (b"two", true)] {
-        ca.shelf.keep_derived(".cer", "application/pkix-cert", bytes).await.unwrap();
+        ca.shelf.keep_derived(".cer", "application/pkix-cert", bytes.to_vec()).await.unwrap();
         let stored = ca.shelf.store().get(&name).await.unwrap().unwrap();
         assert_eq!(stored.bytes, bytes);
         assert_eq!(last.as_ref() != Some(&stored.version), is_new);

@@ -7,19 +7,21 @@ use super::{
     revocation::{Reason, Status},
     scope::Base,
     seal::Findings,
-    time::Timestamp,
 };
 
 /// The rows of a delta CRL that stands beside `full`, in order of serial: what changed since `base`, and, as
-/// `removeFromCRL`, what was released since or left the CRL because it expired. `oldest` is the earliest end of a
-/// certificate that can still have been on the base.
-pub fn rows(full: &Crl, replica: &Replica, base: &Base, oldest: Timestamp) -> Vec<Status> {
+/// `removeFromCRL`, what was released since or left the CRL because it expired. `listed` is the base itself.
+pub fn rows(full: &Crl, replica: &Replica, base: &Base, listed: &CrlRef<'_>) -> Vec<Status> {
+    let mut listed = listed.entries().filter_map(Result::ok).peekable();
     let row = |status: &Status| {
+        while listed.next_if(|entry| entry.serial < status.serial).is_some() {}
+        let is_on_base = listed.next_if(|entry| entry.serial == status.serial).is_some();
         if full.lists(status) {
             return (status.seq > base.seq).then_some(*status);
         }
         let is_gone = if status.is_listed() {
-            status.not_after.is_some_and(|end| end >= oldest)
+            // On the base, or on a CRL since, which a client may have instead of the base.
+            is_on_base || status.seq > base.seq
         } else {
             replica.released_at(&status.serial).is_some_and(|seq| seq > base.seq)
         };

@@ -56,11 +56,9 @@ pub(super) fn delta(pass: &Pass<'_>, full: &Crl, base: &Previous<'_>) -> Result<
     let unknown =
         || PublishError::Plan("the base of the delta CRL has no number or no place in the journal".to_owned());
     let number = base.crl().number().ok_or_else(unknown)?;
-    let this_update = base.crl().this_update;
+    let (listed, this_update) = (base.crl(), base.crl().this_update);
     let base = Base { number, this_update, seq: base.seq().ok_or_else(unknown)? };
-    // CRLs follow each other within `validity`, so what had expired that long before the base was off it already.
-    let oldest = this_update.before(pass.ca.crl.validity);
-    let rows = delta::rows(full, pass.replica, &base, oldest);
+    let rows = delta::rows(full, pass.replica, &base, listed);
     Ok(Crl { delta: Some((base, rows)), ..beside(pass, full) })
 }
 

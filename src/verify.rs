@@ -10,7 +10,7 @@ use crate::{
     core::{
         changeset::Head,
         compare::Previous,
-        crl::Entry,
+        crl::{EXPIRED_CERTS_ON_CRL, Entry},
         replica::{Fold, ReplicaError},
         revocation::Status,
         scope::Scope,
@@ -152,7 +152,12 @@ async fn archived(
     }
     let label = stored.label.clone().filter(|label| label.sha256 == sha256(&stored.bytes));
     let label = label.ok_or_else(|| wrong("it has no label, or that of other content".to_owned()))?;
-    let Some(journal) = journal else { return Ok(()) };
+    let Some(journal) = journal else {
+        return match ca.remembers(&label).await? {
+            true => Ok(()),
+            false => Err(wrong(format!("it was made from a change set {} that the journal does not have", label.seq))),
+        };
+    };
     if label.seq < journal.fold.seq() {
         return Err(wrong(format!("it was made from change set {}, older than the CRL before it", label.seq)));
     }
@@ -160,6 +165,7 @@ async fn archived(
     if journal.fold.seq() != label.seq || journal.fold.hash().to_string() != label.hash {
         return Err(wrong(format!("it was made from a change set {} that the journal does not have", label.seq)));
     }
+    let keeps_expired = previous.crl().extension(EXPIRED_CERTS_ON_CRL).is_some();
     let mut entries = previous.crl().entries();
     let mut next = || entries.next().transpose().map_err(|error| wrong(error.to_string()));
     let mut entry = next()?;
@@ -171,8 +177,11 @@ async fn archived(
                 }
                 entry = next()?;
             }
+            Some(found) if found.serial < status.serial => {
+                return Err(wrong(format!("serial {} is on it, and not revoked", found.serial)));
+            }
             // Listed once after it expired, and then dropped (RFC 5280 §3.3).
-            _ if status.not_after.is_some_and(|end| end < previous.crl().this_update) => {}
+            _ if !keeps_expired && status.not_after.is_some_and(|end| end < previous.crl().this_update) => {}
             _ => return Err(wrong(format!("serial {} is revoked, and not on it", status.serial))),
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! In scope: the format. Out of scope: whether the bytes are to be believed; see `Ca::level`.
 //!
-//! *Warning:* stored state. [`MAGIC`], SHA-256 of the issuer's SPKI, the head (seq, chain hash, counts, time), the last
-//! change set that touched CRLs, how many rows and lifted holds follow, the rows in order of serial (42 octets each),
-//! the lifted holds in order of serial (25 octets each). Numbers are big-endian; times are seconds + 1, 0: none.
+//! *Warning:* stored state. `rescind checkpoint 1` and a line feed, SHA-256 of the issuer's SPKI, the head (seq, chain
+//! hash, counts, time), the last change set that touched CRLs, how many rows and lifted holds follow, the rows in order
+//! of serial (42 octets each), the lifted holds in order of serial (25 octets each). Numbers are big-endian; times are
+//! seconds + 1, 0: none.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,6 @@
 //! Any history of revocations, holds, releases, expiry, publications, crashes, races and damage keeps the contract.
 
 mod check;
-mod planted;
 mod story;
 
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -60,7 +59,7 @@ fn tell(settings: &str, steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 fn cases() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500);
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 3000, ..ProptestConfig::default() }
 }
 

@@ -313,6 +313,7 @@ impl World {
         let from = self.dir.path().join(format!("data/archive/{ISSUER}/{number}{end}.crl"));
         if self.shot().shelf.get(&kind) != Some(&list) {
             self.checker.tampered(kind, Some(list));
+            fs::create_dir_all(self.shelf(kind).parent().unwrap()).unwrap();
             fs::copy(from, self.shelf(kind)).unwrap();
         }
     }

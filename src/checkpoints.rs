@@ -81,8 +81,7 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
     let found = ca.index.scope(&ca.name, SCOPE).await?;
     let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
     let (last, before) = (row.as_ref().map(|row| row.number.get()), row.and_then(|row| row.published));
-    let (seq, counts) = (replica.head().seq, replica.counts());
-    let rows = counts.revoked + counts.held + counts.valid;
+    let (seq, rows) = (replica.head().seq, replica.counts().total());
     if seq < before.as_ref().map_or(0, |before| before.seq) + TAIL + rows / ROWS_EACH {
         return Ok(());
     }

@@ -112,6 +112,11 @@ impl Counts {
         *self.of(new) += 1;
     }
 
+    /// How many rows there are.
+    pub fn total(&self) -> u64 {
+        self.revoked + self.held + self.valid
+    }
+
     fn of(&mut self, state: State) -> &mut u64 {
         match state {
             State::Revoked => &mut self.revoked,

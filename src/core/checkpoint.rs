@@ -43,7 +43,7 @@ pub enum CheckpointError {
 pub fn write(replica: &Replica, spki_hash: &[u8; 32]) -> Option<Vec<u8>> {
     let (head, released) = (replica.head(), replica.released());
     let Counts { revoked, held, valid } = head.counts;
-    let rows = revoked + held + valid;
+    let rows = head.counts.total();
     let mut out = Vec::with_capacity(HEADER + rows as usize * ROW + released.len() * RELEASED);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(spki_hash);

@@ -139,7 +139,12 @@ struct Differences<'a> {
     reasons: Faulty,
 }
 
-impl Differences<'_> {
+impl<'a> Differences<'a> {
+    fn new(previous: &'a Previous<'a>, replica: &'a Replica) -> Self {
+        let faulty = Faulty::default;
+        Self { previous, replica, vanished: faulty(), moved: faulty(), reasons: faulty() }
+    }
+
     /// Looks at an entry of the previous CRL, and what stands for it on the new one.
     fn look(&mut self, old: &Entry, new: Option<&Entry>) {
         let Some(new) = new else {
@@ -162,11 +167,10 @@ impl Differences<'_> {
 }
 
 fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, findings: &mut Findings) {
-    let faulty = Faulty::default;
-    let mut differences = Differences { previous, replica, vanished: faulty(), moved: faulty(), reasons: faulty() };
+    let mut differences = Differences::new(previous, replica);
     let mut walk = streamed(new, &mut differences);
     if matches!(walk, Walk::OutOfOrder) {
-        differences = Differences { previous, replica, vanished: faulty(), moved: faulty(), reasons: faulty() };
+        differences = Differences::new(previous, replica);
         walk = sorted(new, &mut differences);
     }
     if let Walk::Unreadable(error) = walk {

@@ -46,7 +46,7 @@ pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
 fn view(served: &Served, now: Timestamp) -> serde_json::Value {
     let known = served.known();
     let replica = known.replica.as_ref();
-    let rows = replica.map(|(index, _)| index.counts()).map(|counts| counts.revoked + counts.held + counts.valid);
+    let rows = replica.map(|(index, _)| index.counts().total());
     serde_json::json!({
         "name": served.ca.name,
         "seq": replica.map(|(index, _)| index.head().seq),

@@ -4,7 +4,7 @@ use crate::{
     ca::Ca,
     core::{
         compare::Previous,
-        crl::{Crl, EXPIRED_CERTS_ON_CRL},
+        crl::{Crl, EXPIRED_CERTS_ON_CRL, SignedCrl},
         scope::Scope,
         serial::CrlNumber,
         time::Timestamp,
@@ -127,9 +127,9 @@ impl<'a> World<'a> {
         Previous::verified(&stored.bytes, &self.ca.issuer, seq).ok()
     }
 
-    /// Its number.
+    /// Its number. What is kept here was verified when it was read, so the header is enough.
     pub(super) fn number(&self) -> Option<CrlNumber> {
-        self.previous().and_then(|previous| previous.crl().number())
+        SignedCrl::read(&self.stored.as_ref()?.bytes).ok()?.crl.number()
     }
 
     /// The full CRL that this delta CRL continues, and the change set it was made from, as long as it is worth to be

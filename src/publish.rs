@@ -254,7 +254,7 @@ async fn full_and_delta(
 
 /// The delta CRL that goes with the full CRL `planned`, which was just issued.
 async fn delta(
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     planned: &Crl,
     full: &Issued,
     world: &World<'_>,
@@ -305,7 +305,7 @@ impl Outcome {
 
 /// Draft, lint, sign, check, archive, replace.
 async fn issue(
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     crl: Crl,
     world: &World<'_>,
     neighbours: Option<Neighbours<'_>>,
@@ -362,6 +362,13 @@ struct Line {
 impl Line {
     fn of(world: &World<'_>) -> Self {
         Self { row: world.row.clone(), version: world.row_version.clone(), number: None }
+    }
+
+    /// The pass itself wrote the row anew. If that was over another publisher's, that one is still found to be first.
+    fn follow(&mut self, row: ScopeRow, over: &Version, written: Version) {
+        if self.version == *over {
+            (self.row, self.version) = (Some(row), written);
+        }
     }
 }
 

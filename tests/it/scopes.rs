@@ -190,6 +190,20 @@ fn a_certificate_keeps_its_shard_for_life() {
     site.ok(&["publish", "--force"]);
 }
 
+/// Killed between the shelf and the index's row about it, with a shard still to come.
+#[test]
+fn shards_follow_in_the_pass_that_writes_down_what_a_killed_one_left() {
+    let site = Site::with_settings(SHARDS);
+    site.publish(&[]);
+    let database = rusqlite::Connection::open(site.path("data/index.sqlite")).unwrap();
+    let forget = "UPDATE revocations SET Sha256 = NULL WHERE RowKey = 'p.full'";
+    assert_eq!(database.execute(forget, []).unwrap(), 1);
+    std::fs::remove_file(site.path(&format!("data/shelf/{ISSUER}/02.crl"))).unwrap();
+    let outcome = site.publish(&[]);
+    assert_eq!((&outcome["published"], &outcome["reason"]), (&true.into(), &"shelf was damaged".into()), "{outcome}");
+    assert_eq!(shard(&site, "02").number(), site.crl().number() + 1, "{outcome}");
+}
+
 #[test]
 fn deltas_and_shards_are_served_with_their_own_windows() {
     let site = Site::with_settings("[issuer.crl]\ndelta = \"4h\"\nshards = 2\n");

@@ -3,7 +3,7 @@
 //! A [`Fold`] reads the journal; when it is level with the head it becomes a [`Replica`], which can be asked.
 //! In scope: chain, counts, order. Out of scope: where journal and head come from.
 
-use std::{collections::BTreeMap, iter::Peekable, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     changeset::{ChainHash, Counts, Head, Linked},
@@ -136,7 +136,7 @@ impl Fold {
                 self.base = Arc::new(self.rows().copied().collect());
                 self.recent.clear();
             }
-            self.base = Arc::new(Merge::new(self.base.iter(), changed.iter()).copied().collect());
+            self.base = Arc::new(merged(&self.base, changed.iter()).copied().collect());
         }
     }
 
@@ -149,7 +149,7 @@ impl Fold {
 
     /// All rows so far, in order of serial.
     pub fn rows(&self) -> impl Iterator<Item = &Status> {
-        Merge::new(self.base.iter(), self.recent.values())
+        merged(&self.base, self.recent.values())
     }
 
     /// Becomes a replica, if it is level with `head`.
@@ -209,34 +209,16 @@ impl Replica {
     }
 }
 
-/// Two runs in order of serial as one; where both have a serial, the newer run's row counts.
-struct Merge<A: Iterator, B: Iterator> {
-    older: Peekable<A>,
-    newer: Peekable<B>,
-}
-
-impl<'a, A: Iterator<Item = &'a Status>, B: Iterator<Item = &'a Status>> Merge<A, B> {
-    fn new(older: A, newer: B) -> Self {
-        Self { older: older.peekable(), newer: newer.peekable() }
-    }
-}
-
-impl<'a, A: Iterator<Item = &'a Status>, B: Iterator<Item = &'a Status>> Iterator for Merge<A, B> {
-    type Item = &'a Status;
-
-    fn next(&mut self) -> Option<&'a Status> {
-        match (self.older.peek(), self.newer.peek()) {
-            (Some(old), Some(new)) if old.serial < new.serial => self.older.next(),
-            (Some(old), Some(new)) => {
-                if old.serial == new.serial {
-                    self.older.next();
-                }
-                self.newer.next()
-            }
-            (Some(_), None) => self.older.next(),
-            (None, _) => self.newer.next(),
-        }
-    }
+/// Two lists in order of serial as one; where both have a serial, the newer row counts. What stands between two newer
+/// rows is passed on as a slice, so that `for_each` costs little more than a loop over the base.
+fn merged<'a>(mut base: &'a [Status], newer: impl Iterator<Item = &'a Status>) -> impl Iterator<Item = &'a Status> {
+    newer.map(Some).chain([None]).flat_map(move |newer| {
+        let end = newer.map_or(base.len(), |newer| base.partition_point(|older| older.serial < newer.serial));
+        let (run, rest) = base.split_at(end);
+        let is_hidden = |older: &&Status| newer.is_some_and(|newer| newer.serial == older.serial);
+        base = &rest[rest.first().filter(is_hidden).map_or(0, |_| 1)..];
+        run.iter().chain(newer)
+    })
 }
 
 #[cfg(test)]

@@ -61,25 +61,59 @@ pub trait Document {
 #[derive(Clone, Debug)]
 pub struct Tbs {
     buffer: Vec<u8>,
+    /// Where they begin.
+    start: usize,
 }
 
-/// Room for an outer tag and length.
-const HEADROOM: usize = 6;
+/// Most octets of a tag and a length.
+const HEADER: usize = 6;
+/// Room for the signature and its algorithm.
+const SIGNATURE_ROOM: usize = 700;
 
 impl Tbs {
     /// A SEQUENCE whose content will have `len` octets and is written by `fill`.
     pub fn sequence(len: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Self {
-        const SIGNATURE_ROOM: usize = 700;
-        let mut buffer = Vec::with_capacity(2 * HEADROOM + len + SIGNATURE_ROOM);
-        buffer.resize(HEADROOM, 0);
+        let mut buffer = Vec::with_capacity(2 * HEADER + len + SIGNATURE_ROOM);
+        buffer.resize(HEADER, 0);
         write::header(&mut buffer, tag::SEQUENCE, len);
         fill(&mut buffer);
-        Self { buffer }
+        Self { buffer, start: HEADER }
+    }
+
+    /// A SEQUENCE of `before`, a SEQUENCE with what `fill` writes if that is anything, and `behind`. What stands before
+    /// the list is written when its length is known, so the list is gone through only once.
+    pub fn around_list(before: &[u8], behind: &[u8], fill: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let room = 3 * HEADER + before.len();
+        let mut buffer = vec![0; room];
+        fill(&mut buffer);
+        let mut tbs = Self { start: room, buffer };
+        if !tbs.bytes().is_empty() {
+            tbs.enclose();
+        }
+        tbs.prepend(before);
+        tbs.buffer.reserve(behind.len() + SIGNATURE_ROOM);
+        tbs.buffer.extend_from_slice(behind);
+        tbs.enclose();
+        tbs
     }
 
     /// The bytes to be signed.
     pub fn bytes(&self) -> &[u8] {
-        &self.buffer[HEADROOM..]
+        &self.buffer[self.start..]
+    }
+
+    /// There is room for it before the bytes.
+    fn prepend(&mut self, part: &[u8]) {
+        let end = self.start;
+        self.start -= part.len();
+        self.buffer[self.start..end].copy_from_slice(part);
+    }
+
+    /// Makes the bytes the content of a SEQUENCE.
+    fn enclose(&mut self) {
+        let mut header = Vec::with_capacity(HEADER);
+        write::header(&mut header, tag::SEQUENCE, self.bytes().len());
+        self.prepend(&header);
     }
 
     /// `SEQUENCE { tbs, algorithm, signature, … }`, in place.
@@ -87,11 +121,8 @@ impl Tbs {
         self.buffer.extend_from_slice(&algorithm.identifier());
         self.buffer.extend_from_slice(&write::bit_string(signature));
         self.buffer.extend_from_slice(behind);
-        let mut header = Vec::with_capacity(HEADROOM);
-        write::header(&mut header, tag::SEQUENCE, self.buffer.len() - HEADROOM);
-        let start = HEADROOM - header.len();
-        self.buffer[start..HEADROOM].copy_from_slice(&header);
-        self.buffer.drain(..start);
+        self.enclose();
+        self.buffer.drain(..self.start);
         self.buffer
     }
 }

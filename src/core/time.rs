@@ -117,15 +117,17 @@ impl Timestamp {
 /// Digits of many times: what was worked out for a day is kept, since certificates are revoked on the same few days.
 #[derive(Clone, Debug)]
 pub struct Calendar {
-    days: Vec<(u64, [u8; 8])>,
+    days: Box<[(u64, [u8; 8]); SLOTS]>,
 }
+
+/// Days of almost three years, a power of two.
+const SLOTS: usize = 1024;
 
 const DAY: u64 = 24 * 3600;
 
 impl Default for Calendar {
     fn default() -> Self {
-        const SLOTS: usize = 1024;
-        Self { days: vec![(u64::MAX, [0; 8]); SLOTS] }
+        Self { days: Box::new([(u64::MAX, [0; 8]); SLOTS]) }
     }
 }
 
@@ -133,7 +135,7 @@ impl Calendar {
     /// As [`Timestamp::digits`].
     pub fn digits(&mut self, time: Timestamp) -> [u8; 15] {
         let (day, second) = (time.seconds() / DAY, (time.seconds() % DAY) as u32);
-        let slot = day as usize % self.days.len();
+        let slot = day as usize % SLOTS;
         let (known, date) = &mut self.days[slot];
         if *known != day {
             *known = day;

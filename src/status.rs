@@ -186,7 +186,9 @@ pub fn crl_lateness(ca: &Ca, scope: Scope, bytes: &[u8], now: Timestamp) -> Opti
     }
 }
 
-/// The alarm goes off long before nextUpdate: when half the time between refresh and nextUpdate is gone.
+/// The alarm goes off long before nextUpdate: when half the time between refresh and the usual nextUpdate is gone. The
+/// last CRLs before the CA certificate's end have a later one, but are late as soon as any other; after that end no new
+/// one can come.
 fn lateness(
     ca: &Ca,
     scope: Scope,
@@ -199,7 +201,8 @@ fn lateness(
     };
     let next = next_update.unwrap_or(this_update);
     let due = this_update.after(ca.crl.backdate).after(ca.crl.refresh);
-    let alarm = due.after(next.since(due) / 2);
+    let usual = this_update.after(ca.crl.validity_of(scope)).min(next);
+    let alarm = if ca.issuer.has_expired(now) { next } else { due.after(usual.since(due) / 2) };
     if next <= now {
         Some(format!("{what} went stale at its nextUpdate, {next}: relying parties refuse it"))
     } else if alarm <= now {

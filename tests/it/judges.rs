@@ -2,6 +2,7 @@
 //! relying parties run them.
 
 pub mod clients;
+mod scopes;
 pub mod verdicts;
 
 use std::fs;

@@ -56,6 +56,13 @@ pub enum Evidence {
     Ocsp(String),
 }
 
+impl Evidence {
+    /// Whether there is no file of this name, such as `delta`, among the CRLs.
+    pub fn is_without(&self, name: &str) -> bool {
+        matches!(self, Self::Crls(files) if !files.iter().any(|file| file.ends_with(&format!("/{name}.crl"))))
+    }
+}
+
 /// A certificate to be judged.
 #[derive(Clone, Debug)]
 pub struct Question {

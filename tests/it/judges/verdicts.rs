@@ -49,7 +49,7 @@ fn site(plan: Plan<'_>, extensions: &str) -> Site {
     site
 }
 
-fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+pub fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let at = bytes.windows(old.len()).position(|window| window == old).expect("it is there");
     [&bytes[..at], new, &bytes[at + old.len()..]].concat()
 }

@@ -1,6 +1,10 @@
 //! The end of a CA certificate: nobody can sign after it, so the last CRLs are made before it, and last.
 
-use rescind::publish::{self, Options, Outcome, PublishError, Reason};
+use rescind::{
+    publish::{self, Options, Outcome, PublishError, Reason},
+    respond::{Answer, Responder},
+    status::{self, Problem},
+};
 
 use super::{NEXT, crl_of, renew, rolled_over};
 use crate::support::{ISSUER, Plan, Site, at, block_on, crl::Crl, der, now, ocsp::request, pki};
@@ -87,32 +91,78 @@ fn without_final_validity_the_last_crl_ends_like_any_other() {
     assert!(next_update(&site.crl()) < end + 7 * DAY);
 }
 
+/// A pass over an issuer that ended, in the usual way and by force: both are refused.
+fn is_refused(site: &Site, seconds: u64) {
+    let ca = site.ca();
+    for force in [false, true] {
+        let options = Options { force, ..Options::default() };
+        let refused = block_on(publish::publish(&ca, None, options, at(seconds))).unwrap_err();
+        assert!(matches!(refused, PublishError::Expired(_)), "{refused}");
+    }
+}
+
+/// Everything that a signature would change.
+fn all(site: &Site) -> impl PartialEq + use<> {
+    (site.snapshot(), std::fs::read(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap())
+}
+
 #[test]
 fn after_the_end_nothing_is_signed_and_the_last_crl_stays() {
     let site = Plan { days: 60, settings: FINAL, ..Plan::default() }.build();
     site.revoke("0a01", "superseded");
     let end = end(&site);
     pass(&site, end - 60).unwrap();
-    site.revoke("0a02", "superseded");
-    let before = (site.snapshot(), std::fs::read(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap());
-    for later in [1, DAY, 400 * DAY] {
-        let refused = pass(&site, end + later).unwrap_err();
-        assert!(matches!(refused, PublishError::Expired(_)), "{refused}");
-        let (ca, force) = (site.ca(), Options { force: true, ..Options::default() });
-        let forced = block_on(publish::publish(&ca, None, force, at(end + later)));
-        assert!(matches!(forced, Err(PublishError::Expired(_))), "{forced:?}");
+    let before = all(&site);
+    let number = Some(site.crl().number());
+    for later in [1, DAY, 364 * DAY] {
+        // The timer goes on; that there is nothing to do is no failure that somebody must look at.
+        let outcome = pass(&site, end + later).unwrap();
+        assert_eq!((outcome.published, outcome.reason), (false, Reason::Ended));
+        assert_eq!(outcome.number.map(|number| number.get()), number);
     }
-    let after = (site.snapshot(), std::fs::read(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap());
-    assert!(before == after);
-    // The credential ended with the CA, and OCSP with it.
-    let responder = rescind::respond::Responder::new(vec![site.ca()]);
+    // But that the last CRL went stale is one.
+    is_refused(&site, end + 366 * DAY);
+    assert!(before == all(&site));
+    // And so is a revocation that no CRL can say any more.
+    site.revoke("0a02", "superseded");
+    let before = all(&site);
+    is_refused(&site, end + 1);
+    assert!(before == all(&site));
+}
+
+#[test]
+fn ocsp_ends_with_the_ca() {
+    let site = Plan { days: 60, ..Plan::default() }.build();
+    site.revoke("0a01", "superseded");
+    let end = end(&site);
+    pass(&site, end - 60).unwrap();
+    let responder = Responder::new(vec![site.ca()]);
     let asked = request(&[site.issuer_id().usual("0a01")], None);
     for (time, is_answered) in [(end - 30, true), (end + 30, false)] {
         block_on(responder.issuers()[0].refresh(at(time)));
         let answer = responder.respond(&asked, at(time));
-        let is_signed = matches!(answer, rescind::respond::Answer::Signed(_));
-        assert_eq!(is_signed, is_answered, "{answer:?}");
+        assert_eq!(matches!(answer, Answer::Signed(_)), is_answered, "{answer:?}");
     }
+}
+
+/// None could last longer, so none is made again and again while the end comes nearer, and nobody misses one.
+#[test]
+fn the_last_credential_ends_with_the_ca_and_is_left_alone() {
+    let site = Plan { days: 60, ..Plan::default() }.build();
+    let end = end(&site);
+    pass(&site, end - 6 * DAY).unwrap();
+    let credential = || std::fs::read_to_string(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap();
+    let last = credential();
+    let problems = |time: u64| {
+        let found = block_on(status::status(&site.ca(), at(time))).found;
+        found.iter().filter(|one| matches!(one, Problem::Credential(_))).count()
+    };
+    for before in [2 * DAY, 3600, 300, 60] {
+        pass(&site, end - before).unwrap();
+        assert!(credential() == last, "{before} s before the end");
+        assert_eq!(problems(end - before), 0);
+    }
+    assert_eq!(problems(end + DAY), 0);
 }
 
 #[test]
@@ -139,8 +189,8 @@ fn a_last_crl_is_late_like_any_other_and_after_the_end_not_at_all() {
     let end = end(&site);
     pass(&site, end - 6 * DAY).unwrap();
     let late = |time: u64| {
-        let status = block_on(rescind::status::status(&site.ca(), at(time)));
-        let late = status.found.iter().filter(|one| matches!(one, rescind::status::Problem::Late(_)));
+        let found = block_on(status::status(&site.ca(), at(time))).found;
+        let late = found.iter().filter(|one| matches!(one, Problem::Late(_)));
         late.map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(late(end - 5 * DAY), [""; 0]);

@@ -75,6 +75,17 @@ pub enum CaError {
         /// What is wrong.
         what: String,
     },
+    /// Another one has the same key and name.
+    #[error(
+        "issuers {name} and {other} have the same key and subject, and so are one issuer: two indexes would each tell \
+         half of the truth. A renewed certificate takes the place of the old one"
+    )]
+    Twice {
+        /// The issuer's name.
+        name: String,
+        /// The name of the one before it.
+        other: String,
+    },
     /// A store cannot be opened.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -113,11 +124,15 @@ impl Ca {
         let shelf = places.store(&config.storage.shelf)?;
         let archive = places.store(&config.storage.archive)?;
         let state = places.store(&config.storage.state)?;
-        let mut cas = Vec::new();
+        let mut cas: Vec<Self> = Vec::new();
         for issuer in &config.issuers {
             let shelf = Shelf::new(&issuer.name, shelf.clone(), archive.clone(), issuer.crl.refresh);
             let checkpoints = Checkpoints::new(&issuer.name, state.clone());
-            cas.push(places.open(issuer, &index, shelf, checkpoints).await?);
+            let ca = places.open(issuer, &index, shelf, checkpoints).await?;
+            if let Some(same) = cas.iter().find(|one| one.issuer.is_same(&ca.issuer)) {
+                return Err(CaError::Twice { name: ca.name, other: same.name.clone() });
+            }
+            cas.push(ca);
         }
         Ok(cas)
     }

@@ -79,6 +79,8 @@ pub enum Reason {
     Forced,
     /// Nothing to do.
     NotDue,
+    /// The CA certificate ended, and its last CRL is still good.
+    Ended,
     /// Another publisher was first.
     LostRace,
 }
@@ -95,6 +97,7 @@ impl Reason {
             Self::Refresh => "refresh due",
             Self::Forced => "forced",
             Self::NotDue => "not due",
+            Self::Ended => "the CA certificate ended, and its last CRL stays",
             Self::LostRace => "another publisher was first",
         }
     }
@@ -154,7 +157,7 @@ pub async fn publish(
     now: Timestamp,
 ) -> Result<Outcome, PublishError> {
     if ca.issuer.has_expired(now) {
-        return Err(PublishError::Expired(ca.issuer.certificate().not_after));
+        return ended(ca, known, options, now).await;
     }
     let outcome = publish_crl(ca, known, options.clone(), now).await;
     // A CRL that is refused must not take OCSP down too, so the credential is renewed all the same; but not into an
@@ -167,6 +170,28 @@ pub async fn publish(
             Ok(Outcome { trouble: Some(trouble), ..outcome })
         }
         (outcome, renewed) => outcome.and_then(|outcome| renewed.map(|()| outcome)),
+    }
+}
+
+/// After the CA certificate's end nothing is signed. That is no failure while the last CRL on the shelf is valid and says
+/// all that the index says.
+async fn ended(ca: &Ca, known: Option<&Replica>, options: Options, now: Timestamp) -> Result<Outcome, PublishError> {
+    let world = World::read(ca, Scope::Full).await?;
+    let replica = ca.level(known).await?;
+    let mut pass = Pass { ca, replica: &replica, options, now, line: Line::of(&world) };
+    let last = world.previous().filter(|last| {
+        let says_all = last.seq().is_some_and(|seq| seq >= replica.crl_seq());
+        world.on_shelf && says_all && last.crl().next_update.is_some_and(|next| now < next)
+    });
+    match last {
+        Some(last) if !pass.options.force => {
+            if !pass.options.dry_run {
+                record::finish(&mut pass, &world).await?;
+            }
+            let number = last.crl().number();
+            Ok(Outcome { published: false, number, reason: Reason::Ended, healed: vec![], trouble: None })
+        }
+        _ => Err(PublishError::Expired(ca.issuer.certificate().not_after)),
     }
 }
 

@@ -94,7 +94,7 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
             Ok(credential) => {
                 let end = credential.as_ref().map(|credential| credential.validity.next());
                 status.credential_not_after = status.credential_not_after.into_iter().chain(end).min();
-                status.found.extend(credential_problem(credential.as_ref(), now).map(Problem::Credential));
+                status.found.extend(credential_problem(ca, credential.as_ref(), now).map(Problem::Credential));
             }
             Err(error) => status.found.push(Problem::Credential(error.to_string())),
         }
@@ -186,7 +186,9 @@ pub fn crl_lateness(ca: &Ca, scope: Scope, bytes: &[u8], now: Timestamp) -> Opti
     }
 }
 
-/// The alarm goes off long before nextUpdate: when half the time between refresh and nextUpdate is gone.
+/// The alarm goes off long before nextUpdate: when half the time between refresh and the usual nextUpdate is gone. The
+/// last CRLs before the CA certificate's end have a later one, but are late as soon as any other; after that end no new
+/// one can come.
 fn lateness(
     ca: &Ca,
     scope: Scope,
@@ -199,7 +201,8 @@ fn lateness(
     };
     let next = next_update.unwrap_or(this_update);
     let due = this_update.after(ca.crl.backdate).after(ca.crl.refresh);
-    let alarm = due.after(next.since(due) / 2);
+    let usual = this_update.after(ca.crl.validity_of(scope)).min(next);
+    let alarm = if ca.issuer.has_expired(now) { next } else { due.after(usual.since(due) / 2) };
     if next <= now {
         Some(format!("{what} went stale at its nextUpdate, {next}: relying parties refuse it"))
     } else if alarm <= now {
@@ -209,15 +212,19 @@ fn lateness(
     }
 }
 
-/// What is wrong with a credential.
-pub fn credential_problem(credential: Option<&Credential>, now: Timestamp) -> Option<String> {
+/// What is wrong with a credential. It ends with the CA at the latest, and so does the need of it.
+pub fn credential_problem(ca: &Ca, credential: Option<&Credential>, now: Timestamp) -> Option<String> {
+    if ca.issuer.has_expired(now) {
+        return None;
+    }
     let Some(credential) = credential else {
         return Some("there is no OCSP credential; `rescind publish` makes one".to_owned());
     };
     let end = credential.validity.next();
+    let is_last = end >= ca.issuer.certificate().not_after;
     if !credential.is_valid(now) {
         Some(format!("the OCSP credential ended on {end}"))
-    } else if end.since(now) * CREDENTIAL_ALARM < credential.validity.length() {
+    } else if !is_last && end.since(now) * CREDENTIAL_ALARM < credential.validity.length() {
         Some(format!("the OCSP credential ends soon, on {end}, and was not renewed"))
     } else {
         None

@@ -237,7 +237,7 @@ async fn open(config: &Config) -> Result<Vec<Ca>, Failure> {
         false => None,
     };
     Ca::open_all(config, azure.as_ref()).await.map_err(|error| match error {
-        CaError::Certificate { .. } => Failure::usage(error),
+        CaError::Certificate { .. } | CaError::Twice { .. } => Failure::usage(error),
         CaError::Driver(_) => Failure::failed(error),
     })
 }

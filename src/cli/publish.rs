@@ -92,7 +92,7 @@ impl Publish {
                     published: outcome.published,
                     crl_number: outcome.number.map(CrlNumber::get),
                     reason: outcome.reason.text().to_owned(),
-                    is_due: outcome.reason != Reason::NotDue,
+                    is_due: !matches!(outcome.reason, Reason::NotDue | Reason::Ended),
                     healed: outcome.healed,
                     error: outcome.trouble,
                 }

@@ -136,6 +136,11 @@ impl Issuer {
         Sha256::digest(&self.certificate.spki).into()
     }
 
+    /// Whether both are one issuer: the same key and name, in whatever certificate.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.certificate.spki == other.certificate.spki && self.name() == other.name()
+    }
+
     /// Whether the CA certificate has ended.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.certificate.not_after < now

@@ -71,7 +71,7 @@ async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> 
         let why = known.problem().unwrap_or("it was not read yet");
         problems.push(format!("OCSP answers tryLater, because the index cannot be read: {why}"));
     }
-    let held = known.held.iter().filter_map(|held| credential_problem(held.credential.as_deref(), now));
+    let held = known.held.iter().filter_map(|held| credential_problem(&served.ca, held.credential.as_deref(), now));
     problems.extend(held);
     problems
 }

@@ -47,7 +47,7 @@ pub(super) fn plan(pass: &Pass<'_>, scope: Scope, previous: Option<&Previous<'_>
 /// The delta CRL beside `full`, as far as it does not depend on its base.
 pub(super) fn beside(pass: &Pass<'_>, full: &Crl) -> Crl {
     let this = full.window.this();
-    let window = Window::new(this, this.after(pass.ca.crl.validity_of(Scope::Delta))).unwrap_or(full.window);
+    let window = Window::new(this, end(pass.ca, Scope::Delta, this)).unwrap_or(full.window);
     Crl { scope: Scope::Delta, window, freshest: None, ..full.clone() }
 }
 
@@ -63,12 +63,12 @@ pub(super) fn delta(pass: &Pass<'_>, full: &Crl, base: &Previous<'_>) -> Result<
 }
 
 /// The nextUpdate of a CRL with this thisUpdate. Nobody can sign after the CA certificate's end, and a vault refuses
-/// to: the last CRLs before it are made to last.
+/// to: the last CRLs before it are made to last, delta CRLs too, since the last full CRL names one to be fetched.
 fn end(ca: &Ca, scope: Scope, this: Timestamp) -> Timestamp {
     let usual = this.after(ca.crl.validity_of(scope));
     let ca_end = ca.issuer.certificate().not_after;
     match ca.crl.final_validity {
-        Some(validity) if scope != Scope::Delta && usual >= ca_end => ca_end.after(validity).max(usual),
+        Some(validity) if usual >= ca_end => ca_end.after(validity).max(usual),
         _ => usual,
     }
 }

@@ -40,7 +40,9 @@ async fn is_due(ca: &Ca, place: &Credentials, now: Timestamp) -> Result<bool, Pu
     let serial = credential.certificate.serial;
     let statuses = ca.index.statuses(&ca.name, vec![serial]).await.map_err(failed)?;
     let is_ours = credential.certificate.subject == delegate::common_name(&name(ca));
-    let is_spent = if is_ours { credential.is_due(now) } else { !credential.is_valid(now) };
+    // One that ends with the CA cannot be followed by one that lasts longer.
+    let is_last = credential.validity.next() >= ca.issuer.certificate().not_after;
+    let is_spent = if is_ours && !is_last { credential.is_due(now) } else { !credential.is_valid(now) };
     Ok(is_spent || statuses.iter().any(Status::is_listed))
 }
 

@@ -1,10 +1,12 @@
 //! What the publisher finds: shelf, archive, and the index's row about them.
 
 use crate::{
-    ca::Ca,
+    ca::{Ca, LevelError},
     core::{
+        changeset::ChainHash,
         compare::Previous,
         crl::{Crl, EXPIRED_CERTS_ON_CRL, SignedCrl},
+        replica::ReplicaError,
         scope::Scope,
         serial::CrlNumber,
         time::Timestamp,
@@ -41,11 +43,25 @@ pub(super) struct World<'a> {
     pub(super) healed: Vec<String>,
 }
 
+/// A journal tells by its first change set whose it is; before there is one, the last CRL's beginning tells. A new key
+/// must not take the place of the old one, whose certificates need their CRL.
+fn is_of_this_key(ca: &Ca, row: Option<&ScopeRow>) -> Result<(), PublishError> {
+    let last = row.and_then(|row| row.published.as_ref()).filter(|last| last.seq == 0);
+    match last {
+        Some(last) if last.hash != ChainHash::genesis(&ca.issuer.spki_hash()) => {
+            let error = ReplicaError::OtherKey;
+            Err(PublishError::Index(LevelError::Replica { name: ca.name.clone(), error }))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl<'a> World<'a> {
     pub(super) async fn read(ca: &'a Ca, scope: Scope) -> Result<Self, PublishError> {
         let shelf = ca.shelf.current_of(scope).await.map_err(PublishError::Shelf)?;
         let row = ca.index.scope(&ca.name, &scope.key()).await.map_err(|error| PublishError::Index(error.into()))?;
         let (row, row_version) = row.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
+        is_of_this_key(ca, row.as_ref())?;
         let version = shelf.as_ref().map_or(Version::Absent, |stored| stored.version.clone());
         let mut world = Self {
             ca,

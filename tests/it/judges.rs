@@ -1,8 +1,9 @@
 //! Verdicts by others, for every kind of CA key: OpenSSL, pkilint and Python's `cryptography`; below it, clients as
 //! relying parties run them.
 
-mod clients;
-mod verdicts;
+pub mod clients;
+mod scopes;
+pub mod verdicts;
 
 use std::fs;
 

@@ -25,6 +25,7 @@ mod ocsp_http;
 mod ocsp_options;
 mod ocsp_serving;
 mod races;
+mod rollover;
 mod room;
 mod scopes;
 mod stores;

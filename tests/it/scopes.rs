@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::{
-    ISSUER, Plan, Site,
+    ISSUER, Site,
     crl::Crl,
     http::request,
     pki::{self, Cert, openssl},
@@ -218,25 +218,4 @@ fn deltas_and_shards_are_served_with_their_own_windows() {
         let reply = server.raw(&request("GET", &format!("/crl/{ISSUER}{path}"), &[], b""));
         assert_eq!(reply.status, 404, "{path}: {reply:?}");
     }
-}
-
-#[test]
-fn the_last_crls_before_the_cas_end_outlive_it() {
-    let settings = "[issuer.crl]\nfinal_validity = \"365d\"\n";
-    let site = Plan { days: 3, settings, ..Plan::default() }.build();
-    site.revoke("0a01", "superseded");
-    site.publish(&[]);
-    let text = |what: &str, form: &[&str]| pki::openssl_ok(site.dir(), &[&[what], form].concat()).stdout;
-    let end = text("x509", &["-in", "ca.pem", "-noout", "-enddate"]);
-    let end = end.trim().trim_start_matches("notAfter=").to_owned();
-    let crl = site.shelf(".crl");
-    let next = text("crl", &["-inform", "DER", "-in", crl.to_str().unwrap(), "-noout", "-nextupdate"]);
-    let next = next.trim().trim_start_matches("nextUpdate=").to_owned();
-    let seconds = |text: &str| {
-        let said = std::process::Command::new("date").args(["-u", "-d", text, "+%s"]).output().unwrap();
-        String::from_utf8(said.stdout).unwrap().trim().parse::<i64>().unwrap()
-    };
-    assert_eq!(seconds(&next) - seconds(&end), 365 * 24 * 3600);
-    // Such a CRL is as good as any other: it is not made again at every tick.
-    assert_eq!(site.publish(&[])["published"], false);
 }

@@ -16,8 +16,11 @@ class Pkix {
     }
 
     static String ask(String[] words) throws Exception {
-        var anchor = new TrustAnchor(certificate(words[1]), null);
-        var parameters = new PKIXParameters(Set.of(anchor));
+        var anchors = new HashSet<TrustAnchor>();
+        for (var one : X509.generateCertificates(new ByteArrayInputStream(Files.readAllBytes(Path.of(words[1]))))) {
+            anchors.add(new TrustAnchor((X509Certificate) one, null));
+        }
+        var parameters = new PKIXParameters(anchors);
         var validator = CertPathValidator.getInstance("PKIX");
         var checker = (PKIXRevocationChecker) validator.getRevocationChecker();
         var options = EnumSet.of(PKIXRevocationChecker.Option.NO_FALLBACK);

@@ -25,8 +25,8 @@ def read(file):
         return opened.read()
 
 
-def certificate(file):
-    return x509.load_pem_x509_certificate(read(file))
+def certificates(file):
+    return x509.load_pem_x509_certificates(read(file))
 
 
 def answer(ca, leaf, url):
@@ -37,14 +37,15 @@ def answer(ca, leaf, url):
         return reply.read()
 
 
-def pyhanko(kind, ca, leaf, evidence):
+def pyhanko(kind, trust, leaf, evidence):
     plain = lambda one: asn1crypto.x509.Certificate.load(one.public_bytes(serialization.Encoding.DER))
     found = {}
     if kind == "crl":
         found["crls"] = [asn1crypto.crl.CertificateList.load(read(file)) for file in evidence]
     else:
-        found["ocsps"] = [asn1crypto.ocsp.OCSPResponse.load(answer(ca, leaf, evidence[0]))]
-    context = ValidationContext(trust_roots=[plain(ca)], allow_fetching=False, revocation_mode="require", **found)
+        found["ocsps"] = [asn1crypto.ocsp.OCSPResponse.load(answer(trust[0], leaf, evidence[0]))]
+    roots = [plain(ca) for ca in trust]
+    context = ValidationContext(trust_roots=roots, allow_fetching=False, revocation_mode="require", **found)
     try:
         asyncio.run(CertificateValidator(plain(leaf), validation_context=context).async_validate_path())
     except RevokedError:
@@ -62,9 +63,10 @@ def verify(key, response):
         key.verify(signature, message, padding.PKCS1v15(), digest)
 
 
-def pyca(kind, ca, leaf, evidence):
+def pyca(kind, trust, leaf, evidence):
     """There is no OCSP client in `cryptography`, but all the parts of one."""
     assert kind == "ocsp"
+    (ca,) = trust
     response = ocsp.load_der_ocsp_response(answer(ca, leaf, evidence[0]))
     if response.response_status != ocsp.OCSPResponseStatus.SUCCESSFUL:
         return f"REFUSED {response.response_status}"
@@ -83,4 +85,4 @@ def pyca(kind, ca, leaf, evidence):
 for line in sys.stdin.read().splitlines():
     client, kind, trust, leaf, *evidence = line.split(" ")
     ask = {"pyhanko": pyhanko, "pyca": pyca}[client]
-    print(ask(kind, certificate(trust), certificate(leaf), evidence).replace("\n", " "))
+    print(ask(kind, certificates(trust), certificates(leaf)[0], evidence).replace("\n", " "))

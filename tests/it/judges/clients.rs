@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject};
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, Error, ExpirationPolicy, KeyUsage,
     RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
@@ -56,10 +56,17 @@ pub enum Evidence {
     Ocsp(String),
 }
 
+impl Evidence {
+    /// Whether there is no file of this name, such as `delta`, among the CRLs.
+    pub fn is_without(&self, name: &str) -> bool {
+        matches!(self, Self::Crls(files) if !files.iter().any(|file| file.ends_with(&format!("/{name}.crl"))))
+    }
+}
+
 /// A certificate to be judged.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The issuer's certificate, PEM, trusted.
+    /// The issuer's certificate, PEM, trusted; or, for the clients that judge CRLs, several behind each other.
     pub trust: String,
     /// PEM.
     pub leaf: String,
@@ -174,7 +181,8 @@ fn gnutls(question: &Question) -> Verdict {
 }
 
 fn webpki(question: &Question) -> Verdict {
-    let [trust, leaf] = [&question.trust, &question.leaf].map(|pem| CertificateDer::from(der_of(Path::new(pem))));
+    let trust = CertificateDer::pem_file_iter(&question.trust).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    let leaf = CertificateDer::from_pem_file(&question.leaf).unwrap();
     let files: Vec<Vec<u8>> = question.crls().iter().map(|file| fs::read(file).unwrap()).collect();
     let lists: Result<Vec<CertRevocationList<'_>>, Error> =
         files.iter().map(|der| Ok(BorrowedCertRevocationList::from_der(der)?.into())).collect();
@@ -184,7 +192,7 @@ fn webpki(question: &Question) -> Verdict {
         let options = options.with_depth(RevocationCheckDepth::Chain).with_status_policy(UnknownStatusPolicy::Deny);
         let options = options.with_expiration_policy(ExpirationPolicy::Enforce).build();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let anchors = [webpki::anchor_from_trusted_cert(&trust)?];
+        let anchors = trust.iter().map(webpki::anchor_from_trusted_cert).collect::<Result<Vec<_>, _>>()?;
         let (algorithms, usage) = (webpki::ALL_VERIFICATION_ALGS, KeyUsage::server_auth());
         let now = UnixTime::since_unix_epoch(now);
         let leaf = EndEntityCert::try_from(&leaf)?;
@@ -305,11 +313,14 @@ fn run(program: &str, package: &str, dir: &Path, args: &[&str]) -> Output {
     }))
 }
 
-/// The PEM twin of a CRL, beside it.
+/// The PEM twin of a CRL, beside it. Several clients ask for it at once, so none sees half of it.
 fn pem_of(crl: &str) -> String {
     let pem = format!("{crl}.judged.pem");
     let dir = Path::new(crl).parent().unwrap();
-    let said = openssl(dir, &["crl", "-inform", "DER", "-in", crl, "-out", &pem]);
+    let half = tempfile::NamedTempFile::new_in(dir).unwrap();
+    let out = half.path().to_str().unwrap();
+    let said = openssl(dir, &["crl", "-inform", "DER", "-in", crl, "-out", out]);
     assert_eq!(said.code, 0, "{crl}: {said:?}");
+    half.persist(&pem).unwrap();
     pem
 }

@@ -20,14 +20,14 @@ const OCSP_CLIENTS: [Client; 6] =
     [Client::GnuTls, Client::Java, Client::PyHanko, Client::Pyca, Client::Nss, Client::Nginx];
 
 /// Questions, and what everybody is to say.
-type Expected = Vec<(Question, Verdict)>;
+pub type Expected = Vec<(Question, Verdict)>;
 
-fn refused() -> Verdict {
+pub fn refused() -> Verdict {
     Verdict::Refused(String::new())
 }
 
 /// All clients at once, for their time is mostly that of starting.
-fn all_say(clients: &[Client], expected: &Expected) {
+pub fn all_say(clients: &[Client], expected: &Expected) {
     let questions: Vec<Question> = expected.iter().map(|(question, _)| question.clone()).collect();
     thread::scope(|scope| {
         let judging = clients.iter().map(|client| (client, scope.spawn(|| client.judge(&questions))));
@@ -49,7 +49,7 @@ fn site(plan: Plan<'_>, extensions: &str) -> Site {
     site
 }
 
-fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+pub fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let at = bytes.windows(old.len()).position(|window| window == old).expect("it is there");
     [&bytes[..at], new, &bytes[at + old.len()..]].concat()
 }

@@ -22,10 +22,10 @@ from pkilint.bin import lint_crl, lint_ocsp_response
 from cryptography import x509
 from cryptography.x509 import ocsp
 
-def lint(main, options, path):
+def lint(main, options, path, severity="ERROR"):
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        count = main(["lint", *options, "-s", "ERROR", "-f", "TEXT", "--document-format", "DER", path])
+        count = main(["lint", *options, "-s", severity, "-f", "TEXT", "--document-format", "DER", path])
     if count:
         print(f"pkilint: {path}: {said.getvalue()}")
 
@@ -50,6 +50,8 @@ while tasks:
         if kind == "crl":
             lint(lint_crl.main, ["-t", "CRL", "-p", "PKIX"], path)
             load_crl(path, tasks.pop(0))
+        elif kind == "br":
+            lint(lint_crl.main, ["-t", "CRL", "-p", "BR"], path, "WARNING")
         elif kind == "ocsp":
             lint(lint_ocsp_response.main, [], path)
             load_response(path)
@@ -60,7 +62,8 @@ while tasks:
 "#;
 
 /// Lints files at ERROR and above and loads them with `cryptography`; returns the complaints. Tasks are
-/// `["crl", CRL, CA.pem]` and `["ocsp", RESPONSE]`, one behind the other.
+/// `["crl", CRL, CA.pem]`, `["ocsp", RESPONSE]` and `["br", CRL]`, one behind the other; the last is by the rules for
+/// public CAs, the CA/Browser Forum's Baseline Requirements, at WARNING and above.
 pub fn complaints(tasks: &[String]) -> String {
     assert!(!tasks.is_empty());
     let output = Command::new(python()).arg("-c").arg(JUDGE).args(tasks).output().unwrap();

@@ -109,6 +109,9 @@ var responderHost = '${responderName}.${siteSuffixes[environment().name]}'
 var publicUrl = 'http://${empty(domain) ? responderHost : domain}'
 
 var credentials = [for issuer in issuers: issuer.?credential ?? '${issuer.name}-ocsp']
+// Where an issuer has a second credential, it is beside the first.
+var hasTwo = filter(issuers, issuer => (issuer.?settings.?OCSP__CREDENTIAL_KEY ?? '') == 'p256+rsa2048')
+var rsaCredentials = map(hasTwo, issuer => '${issuer.?credential ?? '${issuer.name}-ocsp'}-rsa')
 
 // User-assigned, so that all rights are there before an app starts, and stay when an app is made anew.
 resource publisherIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
@@ -155,7 +158,7 @@ module vaultAccess 'modules/vault-access.bicep' = {
     vaultName: vault
     // Two issuers may share a certificate's name (two versions of it), and an assignment must not be made twice.
     certificates: union(map(issuers, issuer => issuer.certificate), [])
-    credentials: union(credentials, [])
+    credentials: union(credentials, rsaCredentials)
     publisher: publisherIdentity.properties.principalId
     responder: responderIdentity.properties.principalId
     revokers: revokers

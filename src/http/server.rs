@@ -29,6 +29,7 @@ use tokio::{
     task::JoinHandle,
     time::{Sleep, sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 
 use super::{Door, sending::failure};
 
@@ -40,6 +41,8 @@ pub const HEAD: Duration = Duration::from_secs(15);
 pub const HEAD_FROM_HOST: Duration = Duration::from_secs(120);
 /// How long a client may take for the body of a request.
 pub const BODY: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of an answer that is being sent to it.
+pub const STALL: Duration = Duration::from_secs(20);
 /// How long a connection is kept for more requests, and how long the last of its answers may take after that.
 pub const LIFE: Duration = Duration::from_secs(600);
 /// Most connections. When they are all taken, idle ones are closed, and others wait in the system's queue.
@@ -119,6 +122,9 @@ async fn connection(
     head: Duration,
     (mut finish, _slot): (watch::Receiver<bool>, OwnedSemaphorePermit),
 ) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STALL));
+    let stream = std::pin::pin!(stream);
     let service = service_fn(|request| answer(&door, request));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(MAX_HEAD).max_headers(MAX_FIELDS);

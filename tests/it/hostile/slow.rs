@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rescind::http::server::{BODY, HEAD, MAX_CONNECTIONS};
+use rescind::http::server::{BODY, HEAD, MAX_CONNECTIONS, STALL};
 
 use super::{Verdict::*, alive, besieged, everything, honest, verdict};
 use crate::support::{
@@ -80,6 +80,28 @@ fn slow_clients_are_cut_off_in_time_while_others_are_answered() {
         assert!(took <= HEAD.max(BODY) + Duration::from_secs(15), "{id} was borne for {took:?}");
         assert!(said.starts_with(begins), "{id}: {said:?}");
     }
+    alive(&mut server);
+}
+
+/// Answers that nobody takes fill the system's buffers, and then the server waits; not for ever.
+#[test]
+fn a_client_that_takes_no_answers_is_cut_off_in_time() {
+    let (site, mut server) = besieged();
+    let ask = http_request("POST", "/ocsp", &[], &request(&[site.issuer_id().usual("0b")], None)).repeat(1000);
+    let mut greedy = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    greedy.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let start = Instant::now();
+    let (mut is_blocked, mut is_cut_off) = (false, false);
+    while !is_cut_off && start.elapsed() < 3 * STALL {
+        match greedy.write_all(&ask) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => is_blocked = true,
+            Err(_) => is_cut_off = true,
+        }
+    }
+    assert!(is_blocked, "it could send what it liked for {:?}", start.elapsed());
+    assert!(is_cut_off, "it was borne for {:?}", start.elapsed());
+    assert_eq!(verdict(honest(&site).send(server.port).as_ref()), Revoked);
     alive(&mut server);
 }
 

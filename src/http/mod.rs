@@ -79,6 +79,8 @@ pub struct Counts {
     pub answered: AtomicU64,
     /// OCSP refusals in the order of [`REFUSALS`].
     pub refused: [AtomicU64; REFUSALS.len()],
+    /// The minute in which the log was last told of each.
+    told: [AtomicU64; REFUSALS.len()],
     /// Passes over an issuer that did what they should.
     pub passes: AtomicU64,
     /// Passes that failed.
@@ -90,13 +92,13 @@ pub const REFUSALS: [Refusal; 4] =
     [Refusal::MalformedRequest, Refusal::InternalError, Refusal::TryLater, Refusal::Unauthorized];
 
 impl Counts {
-    /// Counts a refusal.
-    pub fn refuse(&self, refusal: Refusal) {
-        for (which, count) in REFUSALS.iter().zip(&self.refused) {
-            if *which == refusal {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+    /// Counts a refusal; whether it is the first of its kind in this minute. One a minute is enough for the log, which
+    /// clients could fill otherwise; `/metrics` has the number.
+    pub fn refuse(&self, refusal: Refusal, now: Timestamp) -> bool {
+        let Some(which) = REFUSALS.iter().position(|one| *one == refusal) else { return true };
+        self.refused[which].fetch_add(1, Ordering::Relaxed);
+        let minute = now.seconds() / 60;
+        self.told[which].swap(minute, Ordering::Relaxed) != minute
     }
 }
 

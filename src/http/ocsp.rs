@@ -94,10 +94,10 @@ async fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> 
 
 /// RFC 9919 §7.2: errors are never kept.
 fn refuse(app: &App, method: &Method, headers: &HeaderMap, refusal: Refusal, why: &str) -> Response {
-    app.counts.refuse(refusal);
+    let is_news = app.counts.refuse(refusal, (app.clock)());
     match refusal {
-        Refusal::InternalError => tracing::error!(why, "an OCSP request could not be answered"),
-        Refusal::TryLater => tracing::warn!(why, "an OCSP request could not be answered yet"),
+        Refusal::InternalError if is_news => tracing::error!(why, "an OCSP request could not be answered"),
+        Refusal::TryLater if is_news => tracing::warn!(why, "an OCSP request could not be answered yet"),
         refusal => tracing::debug!(why, status = refusal.name(), "an OCSP request was refused"),
     }
     let bytes = Bytes::copy_from_slice(&refusal.der());

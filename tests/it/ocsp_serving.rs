@@ -314,3 +314,20 @@ fn healthz_and_metrics_say_what_ocsp_answers_from() {
     assert!(metric(&server, "rescind_ocsp_cache_octets") > 0);
     assert!(metric(&server, &format!("rescind_replica_age_seconds{{issuer=\"{ISSUER}\"}}")) <= 5);
 }
+
+/// Without a credential every request is refused: clients must not be able to fill the log with that.
+#[test]
+fn refusals_are_all_counted_and_told_once_a_minute() {
+    let site = Site::new();
+    let server = site.serve_with(&[]);
+    let asked = request(&[site.issuer_id().usual("0a")], None);
+    for _ in 0..40 {
+        assert_eq!(server.post("/ocsp", &asked).body, crate::support::ocsp::TRY_LATER);
+    }
+    let told = server.log().matches("could not be answered yet").count();
+    // A minute may end meanwhile.
+    assert!((1..=2).contains(&told), "{told} lines:\n{}", server.log());
+    let metrics = String::from_utf8(server.get("/metrics", &[]).body).unwrap();
+    let counted = metrics.lines().find(|line| line.contains("tryLater")).unwrap_or_else(|| panic!("{metrics}"));
+    assert!(counted.ends_with(" 40"), "{counted}");
+}

@@ -17,7 +17,7 @@ fn sizes() -> Vec<usize> {
 }
 
 fn steps(group: &mut BenchmarkGroup<'_, WallTime>, world: &World, size: usize) {
-    let previous = world.publish(1, None).into_bytes();
+    let previous = world.publish(1, None).shared();
     let before = world.before(Some(&previous));
     group.throughput(Throughput::Bytes(previous.len() as u64));
     let draft = || world.draft(2, Some(&previous));

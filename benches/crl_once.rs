@@ -34,7 +34,7 @@ fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse::<usize>().ok());
     let (entries, runs) = (numbers.next().unwrap_or(1000), numbers.next().unwrap_or(1));
     let world = World::new(entries);
-    let previous = world.publish(1, None).into_bytes();
+    let previous = world.publish(1, None).shared();
     let rss_before = peak_rss("VmRSS");
     let mut least = Least::default();
     let mut len = 0;

@@ -15,6 +15,8 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
+use bytes::Bytes;
+
 use crate::{
     ca::Ca,
     core::{
@@ -45,7 +47,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Signed {
     /// The DER `OCSPResponse`.
-    pub der: axum::body::Bytes,
+    pub der: Bytes,
     /// thisUpdate and nextUpdate.
     pub window: Window,
     /// When it is replaced by a newer one.
@@ -279,7 +281,7 @@ impl Responder {
         self.signatures[purpose as usize].fetch_add(1, Relaxed);
         let etag = asked.nonce.is_none().then(|| sha256(&der));
         let replace_at = window.this().after(window.length() / 2);
-        Ok(Signed { der: der.into(), window, replace_at, etag, about: None })
+        Ok(Signed { der, window, replace_at, etag, about: None })
     }
 }
 
@@ -320,7 +322,7 @@ fn choose<'a>(
 /// Drafts, lints, signs and checks. What is kept is read back by two parsers, and its signature verified; what one
 /// client gets once, by one, and it relies on the proof that the key is the certificate's
 /// ([`crate::core::seal::Proven`]).
-fn seal(credential: &Credential, response: Response<'_>, purpose: Purpose) -> Result<Vec<u8>, String> {
+fn seal(credential: &Credential, response: Response<'_>, purpose: Purpose) -> Result<Bytes, String> {
     let work = || {
         let draft = response.draft();
         let (key, told) = (&credential.key, |error: &dyn std::fmt::Display| error.to_string());
@@ -329,7 +331,7 @@ fn seal(credential: &Credential, response: Response<'_>, purpose: Purpose) -> Re
         } else {
             key.seal(draft.lint(&Reading::Both).map_err(|error| told(&error))?, &())
         };
-        checked.map(|checked| checked.into_bytes()).map_err(|error| told(&error))
+        checked.map(|checked| checked.shared()).map_err(|error| told(&error))
     };
     match (credential.key.public().kind(), tokio::runtime::Handle::try_current()) {
         // Long enough that other requests of this thread should go elsewhere.

@@ -11,6 +11,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -34,14 +35,19 @@ pub enum Store {
     Azure(Container),
 }
 
+/// Most octets of content that is read: a full CRL of five million certificates has as many.
+pub const MOST_OCTETS: u64 = 256 << 20;
+
 /// Content as it was found.
 #[derive(Clone, Debug)]
 pub struct Stored {
     /// The content.
     pub bytes: Vec<u8>,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
     /// What a replace must find.
     pub version: Version,
-    /// What the writer said of it.
+    /// What the writer said of it; of exactly these bytes.
     pub label: Option<Label>,
     /// When it was written.
     pub modified: Option<SystemTime>,
@@ -51,7 +57,7 @@ pub struct Stored {
 #[derive(Clone, Debug)]
 pub struct Content {
     /// The content.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Metadata, if it is a CRL's DER.
     pub label: Option<Label>,
     /// Its media type, for stores that serve it themselves.
@@ -92,6 +98,15 @@ impl Store {
         }
     }
 
+    /// What the writer said of the content, which a service need not send for that. Somebody else's content may stand
+    /// under it, so it says what was once published there, and no more.
+    async fn label(&self, name: &str) -> Result<Option<Label>, DriverError> {
+        match self {
+            Self::Local(_) => Ok(self.get(name).await?.and_then(|stored| stored.label)),
+            Self::Azure(container) => container.label(name).await,
+        }
+    }
+
     /// The names in a folder.
     pub async fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         match self {
@@ -112,7 +127,8 @@ impl Store {
 
     /// Writes a checkpoint.
     pub(crate) async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<(), DriverError> {
-        let content = Content { bytes, label: None, content_type: "application/octet-stream", cache_control: None };
+        let content =
+            Content { bytes: bytes.into(), label: None, content_type: "application/octet-stream", cache_control: None };
         self.put(name, content).await
     }
 
@@ -195,6 +211,11 @@ impl Shelf {
         self.current_of(Scope::Full).await
     }
 
+    /// From which change set the full CRL on the shelf was made, as far as that is known without reading it.
+    pub async fn current_label(&self) -> Result<Option<Label>, DriverError> {
+        self.shelf.label(&self.name(&Scope::Full.file())).await
+    }
+
     /// The CRL of a scope that relying parties fetch now.
     pub async fn current_of(&self, scope: Scope) -> Result<Option<Stored>, DriverError> {
         self.shelf.get(&self.name(&scope.file())).await
@@ -203,13 +224,13 @@ impl Shelf {
     /// Replaces what relying parties fetch, if it is still what was read.
     pub async fn publish(&self, crl: &Checked<Crl>, label: Label, read: Version) -> Result<(), DriverError> {
         let name = self.name(&crl.document().scope.file());
-        self.shelf.replace(&name, self.content(crl.bytes().to_vec(), Some(label), CRL_TYPE), read).await
+        self.shelf.replace(&name, self.content(crl.shared(), Some(label), CRL_TYPE), read).await
     }
 
     /// Keeps a CRL for ever.
     pub async fn archive(&self, crl: &Checked<Crl>, label: Label) -> Result<(), DriverError> {
         let name = self.archived(crl.document().scope, crl.document().number);
-        self.archive.create(&name, self.content(crl.bytes().to_vec(), Some(label), CRL_TYPE)).await
+        self.archive.create(&name, self.content(crl.shared(), Some(label), CRL_TYPE)).await
     }
 
     /// The CRL of a scope with this number from the archive.
@@ -243,10 +264,10 @@ impl Shelf {
         content_type: &'static str,
         bytes: Vec<u8>,
     ) -> Result<(), DriverError> {
-        self.shelf.put(&self.name(suffix), self.content(bytes, None, content_type)).await
+        self.shelf.put(&self.name(suffix), self.content(bytes.into(), None, content_type)).await
     }
 
-    fn content(&self, bytes: Vec<u8>, label: Option<Label>, content_type: &'static str) -> Content {
+    fn content(&self, bytes: Bytes, label: Option<Label>, content_type: &'static str) -> Content {
         let cache_control = Some(format!("max-age={}, public, no-transform", self.cache_age.as_secs()));
         Content { bytes, label, content_type, cache_control }
     }

@@ -5,6 +5,7 @@ use super::{
     issuer::Issuer,
     replica::Replica,
     seal::Findings,
+    serial::CrlNumber,
 };
 
 /// A CRL of ours that was published before: its signature was verified under the issuer's own key.
@@ -29,6 +30,37 @@ pub enum PreviousError {
     /// Without a number.
     #[error("it has no CRL number, or one above 2^64 - 1")]
     Number,
+}
+
+/// The bytes of a CRL of ours: what was verified once is not verified again.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    bytes: Vec<u8>,
+}
+
+impl Verified {
+    /// Believes `bytes` only under the issuer's own key.
+    pub fn new(bytes: Vec<u8>, issuer: &Issuer) -> Result<Self, PreviousError> {
+        Previous::verified(&bytes, issuer, None)?;
+        Ok(Self { bytes })
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// To compare with; `seq` as in [`Previous::verified`]. Reads the header alone, which was read before, so there is
+    /// always one.
+    pub fn previous(&self, seq: Option<u64>) -> Option<Previous<'_>> {
+        let crl = SignedCrl::read(&self.bytes).ok()?.crl;
+        Some(Previous { crl, seq })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> Option<CrlNumber> {
+        self.previous(None)?.crl.number()
+    }
 }
 
 impl<'a> Previous<'a> {

@@ -1,6 +1,8 @@
 //! Basic OCSP responses: written here, and read back before they are signed, always by [`Reader`], which shares
 //! nothing with the writer, and by `rasn-ocsp` where the answer will be kept.
 
+use bytes::Bytes;
+
 use super::{
     certificate::Certificate,
     der::{DerError, Reader, extensions, oid, tag, write},
@@ -187,7 +189,7 @@ impl Document for Response<'_> {
     }
 
     /// `OCSPResponse` around the signed `BasicOCSPResponse`, written once from the outside in.
-    fn assemble(&self, tbs: Tbs, _algorithm: SignatureAlgorithm, signature: &[u8]) -> Vec<u8> {
+    fn assemble(&self, tbs: Tbs, _algorithm: SignatureAlgorithm, signature: &[u8]) -> Bytes {
         let around = |len: usize| write::header_len(len) + len;
         let Signatory { identifier, certs, .. } = self.signatory;
         let basic = tbs.bytes().len() + identifier.len() + around(1 + signature.len()) + certs.len();
@@ -210,7 +212,7 @@ impl Document for Response<'_> {
         out.push(0);
         out.extend_from_slice(signature);
         out.extend_from_slice(certs);
-        out
+        out.into()
     }
 }
 

@@ -21,7 +21,7 @@
 //!
 //! ```compile_fail,E0451
 //! fn forge(crl: rescind::core::crl::Crl) -> rescind::core::seal::Checked<rescind::core::crl::Crl> {
-//!     rescind::core::seal::Checked { document: crl, bytes: vec![] }
+//!     rescind::core::seal::Checked { document: crl, bytes: vec![].into() }
 //! }
 //! ```
 //!
@@ -32,6 +32,8 @@
 //! ```
 
 use std::fmt;
+
+use bytes::Bytes;
 
 use super::{
     der::{tag, write},
@@ -52,7 +54,7 @@ pub trait Document {
     fn compare(&self, tbs: &[u8], before: &Self::Before<'_>) -> Findings;
 
     /// What stands behind the signature: nothing in CRLs and certificates, the certificates in OCSP responses.
-    fn assemble(&self, tbs: Tbs, algorithm: SignatureAlgorithm, signature: &[u8]) -> Vec<u8> {
+    fn assemble(&self, tbs: Tbs, algorithm: SignatureAlgorithm, signature: &[u8]) -> Bytes {
         tbs.assemble(algorithm, signature, &[])
     }
 }
@@ -117,13 +119,12 @@ impl Tbs {
     }
 
     /// `SEQUENCE { tbs, algorithm, signature, … }`, in place.
-    pub fn assemble(mut self, algorithm: SignatureAlgorithm, signature: &[u8], behind: &[u8]) -> Vec<u8> {
+    pub fn assemble(mut self, algorithm: SignatureAlgorithm, signature: &[u8], behind: &[u8]) -> Bytes {
         self.buffer.extend_from_slice(&algorithm.identifier());
         self.buffer.extend_from_slice(&write::bit_string(signature));
         self.buffer.extend_from_slice(behind);
         self.enclose();
-        self.buffer.drain(..self.start);
-        self.buffer
+        Bytes::from(self.buffer).slice(self.start..)
     }
 }
 
@@ -270,7 +271,7 @@ pub struct Signed<D> {
 #[derive(Debug)]
 pub struct Checked<D> {
     document: D,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 /// Why a signed document is not fit to go out.
@@ -360,8 +361,8 @@ impl<D> Checked<D> {
         &self.bytes
     }
 
-    /// The bytes to publish.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// The bytes to publish, shared and not copied: a CRL may be large.
+    pub fn shared(&self) -> Bytes {
+        self.bytes.clone()
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     ca::Ca,
     core::{crl::SignedCrl, der::write, scope::Scope, time::Timestamp},
     driver::DriverError,
-    shelf::sha256,
+    shelf::{Stored, sha256},
 };
 
 /// DER or PEM.
@@ -126,7 +126,7 @@ pub(super) async fn shelved(app: &App, ca: &Ca, wanted: Wanted) -> Result<Option
         return Ok(Some(Arc::clone(shelved)));
     }
     let Some(stored) = store.get(&name).await? else { return Ok(None) };
-    let caching = caching(ca, &stored.bytes, wanted.form());
+    let caching = caching(ca, &stored, wanted.form());
     let shelved = Arc::new(Shelved { bytes: stored.bytes.into(), caching });
     if !keep.is_zero() {
         app.lately.lock().insert(name, (now, Arc::clone(&shelved)));
@@ -156,16 +156,16 @@ pub(super) async fn send_crl(app: &App, ca: &Ca, wanted: Wanted, method: &Method
 }
 
 /// From the CRL's own window: fresh until the next refresh, gone at nextUpdate.
-fn caching(ca: &Ca, bytes: &[u8], form: Form) -> Option<Caching> {
+fn caching(ca: &Ca, stored: &Stored, form: Form) -> Option<Caching> {
     let pem = match form {
         Form::Der => None,
-        Form::Pem => Some(der::pem::decode_vec(bytes).ok()?.1),
+        Form::Pem => Some(der::pem::decode_vec(&stored.bytes).ok()?.1),
     };
-    let signed = SignedCrl::read(pem.as_deref().unwrap_or(bytes)).ok()?;
+    let signed = SignedCrl::read(pem.as_deref().unwrap_or(&stored.bytes)).ok()?;
     let modified = signed.crl.this_update;
     let expires = signed.crl.next_update?;
     let refresh = modified.after(ca.crl.backdate).after(ca.crl.refresh);
-    let etag = sha256(bytes);
+    let etag = stored.sha256.clone();
     Some(Caching { etag, modified, expires, fresh_until: refresh.min(expires), directives: ", public, no-transform" })
 }
 

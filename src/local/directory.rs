@@ -12,11 +12,9 @@ use std::{
 
 use crate::{
     driver::{DriverError, Trouble, Version},
-    shelf::{Content, Label, Stored, sha256},
+    shelf::{Content, Label, MOST_OCTETS, Stored, sha256},
 };
 
-/// Most octets of a file that is read: a full CRL of five million certificates has as many.
-const MOST_OCTETS: u64 = 256 << 20;
 const TOO_LARGE: &str = "too large";
 
 /// A directory.
@@ -38,6 +36,7 @@ impl Directory {
             // Nothing of ours. As empty content it is refused and replaced like any other garbage.
             return Ok(Some(Stored {
                 bytes: vec![],
+                sha256: sha256(&[]),
                 version: Version::At(TOO_LARGE.into()),
                 label: None,
                 modified: None,
@@ -52,7 +51,7 @@ impl Directory {
         let beside: Option<Beside> = fs::read(beside(&path)).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let label = beside.filter(|beside| beside.content == sha256).map(|beside| beside.label);
         let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        Ok(Some(Stored { bytes, version: Version::At(sha256), label, modified }))
+        Ok(Some(Stored { bytes, version: Version::At(sha256.clone()), sha256, label, modified }))
     }
 
     /// Replaces a file, if it is still `expected`.
@@ -88,7 +87,6 @@ impl Directory {
         write().map_err(|error| DriverError::io(format!("write {}", path.display()), error))
     }
 
-    /// The names of the files in a folder.
     /// Removes content; it may be gone already.
     pub(crate) fn remove(&self, name: &str) -> Result<(), DriverError> {
         let path = self.root.join(name);
@@ -100,6 +98,7 @@ impl Directory {
         }
     }
 
+    /// The names of the files in a folder.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         let path = self.root.join(folder);
         let error = |error| DriverError::io(format!("list {}", path.display()), error);

@@ -4,7 +4,8 @@ use super::{Pass, PublishError, World};
 use crate::{
     ca::Ca,
     core::{
-        changeset::ChainHash, crl::Crl, der::write, replica::Replica, scope::Scope, seal::Checked, serial::CrlNumber,
+        changeset::ChainHash, compare::Previous, crl::Crl, der::write, replica::Replica, scope::Scope, seal::Checked,
+        serial::CrlNumber,
     },
     driver::{DriverError, Trouble, Version},
     index::{Published, ScopeRow},
@@ -74,21 +75,18 @@ async fn confirm(
 /// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from the CRL.
 pub(super) async fn finish(pass: &mut Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
     let previous = world.previous();
-    let (Some(stored), Some(crl)) = (&world.stored, previous.as_ref().map(|previous| previous.crl())) else {
-        return Ok(());
-    };
+    let (Some(found), Some(crl)) = (&world.found, previous.as_ref().map(Previous::crl)) else { return Ok(()) };
     let known = world.row.as_ref().and_then(|row| row.published.as_ref());
-    let sha256 = sha256(&stored.bytes);
-    let label = stored.label.as_ref().filter(|label| label.sha256 == sha256);
-    let label = label.and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
-    if known.is_none_or(|known| known.sha256 != sha256)
+    let label = found.label.as_ref().and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
+    if known.is_none_or(|known| known.sha256 != found.sha256)
         && let (Some((seq, hash)), Some(number), Some(next_update)) = (label, crl.number(), crl.next_update)
     {
         let this_update = crl.this_update;
-        let found = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
-        confirm(pass, world.scope, &found, number).await.map_err(PublishError::Confirm)?;
+        let sha256 = found.sha256.clone();
+        let published = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
+        confirm(pass, world.scope, &published, number).await.map_err(PublishError::Confirm)?;
     }
-    derive(pass.ca, world.scope, &stored.bytes, false).await.map_err(PublishError::Replace)
+    derive(pass.ca, world.scope, found.crl.bytes(), false).await.map_err(PublishError::Replace)
 }
 
 const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");

@@ -4,8 +4,8 @@ use crate::{
     ca::{Ca, LevelError},
     core::{
         changeset::ChainHash,
-        compare::Previous,
-        crl::{Crl, EXPIRED_CERTS_ON_CRL, SignedCrl},
+        compare::{Previous, PreviousError, Verified},
+        crl::{Crl, EXPIRED_CERTS_ON_CRL},
         replica::ReplicaError,
         scope::Scope,
         serial::CrlNumber,
@@ -13,7 +13,7 @@ use crate::{
     },
     driver::Version,
     index::ScopeRow,
-    shelf::{Label, Stored, sha256},
+    shelf::{Label, Stored},
 };
 
 use super::PublishError;
@@ -29,7 +29,7 @@ pub(super) struct World<'a> {
     /// What a replace must find.
     pub(super) version: Version,
     /// The CRL to compare with: the shelf's, or the archive's newest where the shelf's is not ours or is older.
-    pub(super) stored: Option<Stored>,
+    pub(super) found: Option<Found>,
     /// The point of the journal that it was made from, if the journal has it.
     label: Option<Label>,
     /// Whether it was made from another journal than the index has: one that was lost or put back from a backup.
@@ -41,6 +41,22 @@ pub(super) struct World<'a> {
     pub(super) row_version: Version,
     /// What is damaged, for the operator.
     pub(super) healed: Vec<String>,
+}
+
+/// A CRL of ours, where it was found.
+#[derive(Clone)]
+pub(super) struct Found {
+    pub(super) crl: Verified,
+    pub(super) sha256: String,
+    /// What its writer said of it.
+    pub(super) label: Option<Label>,
+}
+
+impl Found {
+    fn of(ca: &Ca, stored: Stored) -> Result<Self, PreviousError> {
+        let Stored { bytes, sha256, label, .. } = stored;
+        Ok(Self { crl: Verified::new(bytes, &ca.issuer)?, sha256, label })
+    }
 }
 
 /// A journal tells by its first change set whose it is; before there is one, the last CRL's beginning tells. A new key
@@ -67,7 +83,7 @@ impl<'a> World<'a> {
             ca,
             scope,
             version,
-            stored: shelf,
+            found: None,
             label: None,
             is_forked: false,
             on_shelf: true,
@@ -75,10 +91,11 @@ impl<'a> World<'a> {
             row_version,
             healed: vec![],
         };
-        let number = world.believe_shelf();
+        world.believe(shelf);
+        let number = world.number();
         let known = world.row.as_ref().and_then(|row| row.published.as_ref());
-        let is_known = match (&world.stored, known) {
-            (Some(stored), Some(known)) => sha256(&stored.bytes) == known.sha256,
+        let is_known = match (&world.found, known) {
+            (Some(found), Some(known)) => found.sha256 == known.sha256,
             (None, None) => true,
             _ => false,
         };
@@ -95,57 +112,47 @@ impl<'a> World<'a> {
         Ok(world)
     }
 
-    /// The number of the shelf's CRL if it is ours; otherwise it is reported and forgotten.
-    fn believe_shelf(&mut self) -> Option<CrlNumber> {
-        let stored = self.stored.as_ref()?;
-        match Previous::verified(&stored.bytes, &self.ca.issuer, None) {
-            Ok(previous) => previous.crl().number(),
+    /// What is on the shelf, if it is ours; otherwise it is reported and forgotten.
+    fn believe(&mut self, shelf: Option<Stored>) {
+        match shelf.map(|stored| Found::of(self.ca, stored)).transpose() {
+            Ok(found) => self.found = found,
             Err(error) => {
                 let name = self.ca.shelf.name(&self.scope.file());
                 self.healed.push(format!("the shelf's {name} is not a CRL of ours and is replaced: {error}"));
-                self.stored = None;
                 self.on_shelf = false;
-                None
             }
         }
     }
 
     /// The archive's newest CRL stands in where the shelf's is not ours, is missing, or is older.
     async fn consult_archive(&mut self, on_shelf: Option<CrlNumber>) -> Result<(), PublishError> {
-        if let Some((newest, stored)) = self.newest_archived().await? {
+        if let Some((newest, archived)) = self.newest_archived().await? {
             if on_shelf.is_none_or(|number| number < newest) {
                 if self.healed.is_empty() {
                     let found = on_shelf.map_or("no CRL".to_owned(), |number| format!("CRL number {number}"));
                     self.healed.push(format!("the shelf has {found}, but number {newest} was made after it"));
                 }
                 self.on_shelf = false;
-                self.stored = Some(stored);
-            } else if on_shelf == Some(newest) {
+                self.found = Some(archived);
+            } else if let Some(found) = self.found.as_mut().filter(|found| found.sha256 == archived.sha256) {
                 // The same CRL; its label in the archive cannot have been lost in a crash.
-                let same = self.stored.as_ref().is_some_and(|shelf| shelf.bytes == stored.bytes);
-                if same && let Some(shelf) = &mut self.stored {
-                    shelf.label = stored.label;
-                }
+                found.label = archived.label;
             }
         }
-        let stored = self.stored.as_ref();
-        let label =
-            stored.and_then(|stored| stored.label.as_ref().filter(|label| label.sha256 == sha256(&stored.bytes)));
-        self.label = label.cloned();
+        self.label = self.found.as_ref().and_then(|found| found.label.clone());
         Ok(())
     }
 
-    /// The CRL to compare with; believed only under the issuer's own key.
+    /// The CRL to compare with.
     pub(super) fn previous(&self) -> Option<Previous<'_>> {
-        let stored = self.stored.as_ref()?;
         // A fork explains nothing: what differs then has to be explained by the entries alone.
         let seq = self.label.as_ref().map(|label| label.seq).filter(|_| !self.is_forked);
-        Previous::verified(&stored.bytes, &self.ca.issuer, seq).ok()
+        self.found.as_ref()?.crl.previous(seq)
     }
 
-    /// Its number. What is kept here was verified when it was read, so the header is enough.
+    /// Its number.
     pub(super) fn number(&self) -> Option<CrlNumber> {
-        SignedCrl::read(&self.stored.as_ref()?.bytes).ok()?.crl.number()
+        self.found.as_ref()?.crl.number()
     }
 
     /// The full CRL that this delta CRL continues, and the change set it was made from, as long as it is worth to be
@@ -155,37 +162,34 @@ impl<'a> World<'a> {
         &self,
         now: Timestamp,
         full: &Crl,
-    ) -> Result<Option<(Stored, u64)>, PublishError> {
+    ) -> Result<Option<(Verified, u64)>, PublishError> {
         let Some(number) = self.previous().and_then(|previous| previous.crl().base_number()) else { return Ok(None) };
-        let found = self.ca.shelf.from_archive(Scope::Full, number).await.map_err(PublishError::Archive)?;
-        let Some(stored) = found.filter(|stored| self.is_ours(stored, number)) else { return Ok(None) };
-        let Some(label) = stored.label.clone().filter(|label| label.sha256 == sha256(&stored.bytes)) else {
-            return Ok(None);
-        };
+        let Some(base) = self.archived(Scope::Full, number).await? else { return Ok(None) };
+        let Some(label) = base.label else { return Ok(None) };
         let remembered = self.ca.remembers(&label).await.map_err(|error| PublishError::Index(error.into()))?;
-        let is_young = Previous::verified(&stored.bytes, &self.ca.issuer, None).is_ok_and(|base| {
+        let is_young = base.crl.previous(None).is_some_and(|base| {
             let keeps_expired = base.crl().extension(EXPIRED_CERTS_ON_CRL).is_some();
             keeps_expired == full.expired_since.is_some()
                 && base.crl().this_update.after(self.ca.crl.validity / 2) > now
         });
-        Ok((remembered && is_young).then_some((stored, label.seq)))
+        Ok((remembered && is_young).then_some((base.crl, label.seq)))
     }
 
-    /// Whether it is a CRL of ours, and under its own number.
-    fn is_ours(&self, stored: &Stored, number: CrlNumber) -> bool {
-        let previous = Previous::verified(&stored.bytes, &self.ca.issuer, None);
-        previous.is_ok_and(|previous| previous.crl().number() == Some(number))
+    /// A CRL of ours from the archive, if that has it under its own number.
+    async fn archived(&self, scope: Scope, number: CrlNumber) -> Result<Option<Found>, PublishError> {
+        let stored = self.ca.shelf.from_archive(scope, number).await.map_err(PublishError::Archive)?;
+        let found = stored.and_then(|stored| Found::of(self.ca, stored).ok());
+        Ok(found.filter(|found| found.crl.number() == Some(number)))
     }
 
     /// The newest CRL in the archive that is ours; newer ones that are not are reported.
-    async fn newest_archived(&mut self) -> Result<Option<(CrlNumber, Stored)>, PublishError> {
+    async fn newest_archived(&mut self) -> Result<Option<(CrlNumber, Found)>, PublishError> {
         let mut numbers = self.ca.shelf.archived_numbers(self.scope).await.map_err(PublishError::Archive)?;
         numbers.sort_unstable();
         for number in numbers.into_iter().rev().take(TRIES) {
-            let stored = self.ca.shelf.from_archive(self.scope, number).await.map_err(PublishError::Archive)?;
-            match stored {
-                Some(stored) if self.is_ours(&stored, number) => return Ok(Some((number, stored))),
-                _ => self.healed.push(format!("the archive's CRL number {number} is not ours; it was altered")),
+            match self.archived(self.scope, number).await? {
+                Some(found) => return Ok(Some((number, found))),
+                None => self.healed.push(format!("the archive's CRL number {number} is not ours; it was altered")),
             }
         }
         Ok(None)

@@ -191,7 +191,7 @@ impl Served {
     /// Made once, by whoever comes first.
     async fn introduction(&self) -> Result<&Introduction, Doubt> {
         let introduce = || async {
-            let label = self.ca.shelf.current().await?.and_then(|stored| stored.label);
+            let label = self.ca.shelf.current_label().await?;
             self.remembers(label.as_ref()).await?;
             let first = self.ca.index.journal(&self.ca.name, 0, 1).await?;
             if first.iter().any(|linked| linked.prev != ChainHash::genesis(&self.ca.issuer.spki_hash())) {

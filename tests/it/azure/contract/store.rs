@@ -13,10 +13,12 @@ pub async fn a_crl_is_read_back_with_its_label<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     assert!(ca.shelf.current().await.unwrap().is_none());
+    assert!(ca.shelf.current_label().await.unwrap().is_none());
     let (crl, label) = made(&ca, now()).await;
     ca.shelf.archive(&crl, label.clone()).await.unwrap();
     ca.shelf.publish(&crl, label.clone(), Version::Absent).await.unwrap();
     let ca = place.ca().await;
+    assert_eq!(ca.shelf.current_label().await.unwrap().as_ref(), Some(&label));
     let number = crl.document().number;
     for stored in [ca.shelf.current().await.unwrap(), ca.shelf.from_archive(Scope::Full, number).await.unwrap()] {
         let stored = stored.unwrap();

@@ -183,7 +183,8 @@ async fn publish_crl(
         None => None,
     };
     let replica = ca.level(known).await?;
-    let mut pass = Pass { ca, replica: &replica, options: options.clone(), now, line: Line::of(&world) };
+    let mut pass =
+        Pass { ca, replica: &replica, options: options.clone(), now, line: Line::of(&world), is_remarked: false };
     let mut outcome = full_and_delta(&mut pass, &world, beside.as_ref()).await?;
     if outcome.reason != Reason::LostRace {
         shards::publish(&mut pass, &mut outcome).await?;
@@ -254,7 +255,7 @@ async fn full_and_delta(
 
 /// The delta CRL that goes with the full CRL `planned`, which was just issued.
 async fn delta(
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     planned: &Crl,
     full: &Issued,
     world: &World<'_>,
@@ -263,10 +264,12 @@ async fn delta(
     let read = full.read().map_err(|error| PublishError::Plan(error.to_string()))?;
     let archived = beside.archived_base(pass.now, planned).await?;
     // Without a base that the index remembers, the full CRL continues itself: nothing can have changed since.
-    let itself = || Previous::of_this_pass(read.clone(), pass.replica);
+    let replica = pass.replica;
+    let itself = || Previous::of_this_pass(read.clone(), replica);
     let archived =
         archived.as_ref().and_then(|(stored, seq)| Previous::verified(&stored.bytes, &pass.ca.issuer, Some(*seq)).ok());
-    let base = archived.or_else(|| world.previous().filter(|previous| previous.seq().is_some())).unwrap_or_else(itself);
+    let previous = || world.previous().filter(|base| base.seq().is_some() && world::continues(base.crl(), planned));
+    let base = archived.or_else(previous).unwrap_or_else(itself);
     let crl = plan::delta(pass, planned, &base)?;
     issue(pass, crl, beside, Some(Neighbours { base, full: read })).await
 }
@@ -305,7 +308,7 @@ impl Outcome {
 
 /// Draft, lint, sign, check, archive, replace.
 async fn issue(
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     crl: Crl,
     world: &World<'_>,
     neighbours: Option<Neighbours<'_>>,
@@ -314,11 +317,13 @@ async fn issue(
     let source = CrlSource { issuer: &ca.issuer, replica, now };
     let linted = crl.draft(&ca.issuer, replica).lint(&source).map_err(PublishError::Lint)?;
     let mut before = CrlBefore { previous: world.previous(), replica, neighbours, accepted: None };
-    if let Some((gate, author)) = &pass.options.accept {
+    let accepted = pass.options.accept.clone();
+    if let Some((gate, author)) = &accepted {
         let is_in_the_way = linted.differences(&before).0.iter().any(|finding| finding.lint == gate);
-        if is_in_the_way && !pass.options.dry_run {
-            // Nothing is accepted that is not in the journal.
+        if is_in_the_way && !pass.is_remarked && !pass.options.dry_run {
+            // Nothing is accepted that is not in the journal; there it stands once, for all CRLs of the pass.
             revoke::remark(ca, author, now).await?;
+            pass.is_remarked = true;
         }
         before.accepted = Some(gate);
     }
@@ -349,6 +354,8 @@ struct Pass<'a> {
     options: Options,
     now: Timestamp,
     line: Line,
+    /// Whether the journal says already that a gate was passed.
+    is_remarked: bool,
 }
 
 /// The issuer's number line: the index's row of the full CRL, as it was read before the index.

@@ -3,8 +3,8 @@
 use crate::{
     ca::Ca,
     core::{
-        compare::Previous,
-        crl::{Crl, EXPIRED_CERTS_ON_CRL, SignedCrl},
+        compare::{self, Previous},
+        crl::{Crl, CrlRef, EXPIRED_CERTS_ON_CRL, SignedCrl},
         scope::Scope,
         serial::CrlNumber,
         time::Timestamp,
@@ -104,12 +104,14 @@ impl<'a> World<'a> {
                 }
                 self.on_shelf = false;
                 self.stored = Some(stored);
-            } else if on_shelf == Some(newest) {
+            } else if self.stored.as_ref().is_some_and(|shelf| shelf.bytes == stored.bytes) {
                 // The same CRL; its label in the archive cannot have been lost in a crash.
-                let same = self.stored.as_ref().is_some_and(|shelf| shelf.bytes == stored.bytes);
-                if same && let Some(shelf) = &mut self.stored {
-                    shelf.label = stored.label;
-                }
+                self.stored = Some(stored);
+            } else if self.is_elsewhere(on_shelf).await? {
+                let name = self.ca.shelf.name(&self.scope.file());
+                self.healed.push(format!("the shelf's {name} is not what was published there, and is replaced"));
+                self.on_shelf = false;
+                self.stored = Some(stored);
             }
         }
         let stored = self.stored.as_ref();
@@ -117,6 +119,19 @@ impl<'a> World<'a> {
             stored.and_then(|stored| stored.label.as_ref().filter(|label| label.sha256 == sha256(&stored.bytes)));
         self.label = label.cloned();
         Ok(())
+    }
+
+    /// Whether the shelf's CRL was published in another place: all of them have one key, and those of a pass have one
+    /// number. What the archive does not know may be all there is of something, and is compared instead.
+    async fn is_elsewhere(&self, number: Option<CrlNumber>) -> Result<bool, PublishError> {
+        let (Some(shelf), Some(number)) = (&self.stored, number) else { return Ok(false) };
+        for scope in self.ca.crl.scopes().filter(|&scope| scope != self.scope) {
+            let archived = self.ca.shelf.from_archive(scope, number).await.map_err(PublishError::Archive)?;
+            if archived.is_some_and(|archived| archived.bytes == shelf.bytes) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The CRL to compare with; believed only under the issuer's own key.
@@ -133,7 +148,7 @@ impl<'a> World<'a> {
     }
 
     /// The full CRL that this delta CRL continues, and the change set it was made from, as long as it is worth to be
-    /// continued: in the archive, made from this journal, kept by the same rule, and not older than half of its life,
+    /// continued: in the archive, made from this journal, of the same scope, and not older than half of its life,
     /// since a delta CRL grows with the age of its base.
     pub(super) async fn archived_base(
         &self,
@@ -148,9 +163,7 @@ impl<'a> World<'a> {
         };
         let remembered = self.ca.remembers(&label).await.map_err(|error| PublishError::Index(error.into()))?;
         let is_young = Previous::verified(&stored.bytes, &self.ca.issuer, None).is_ok_and(|base| {
-            let keeps_expired = base.crl().extension(EXPIRED_CERTS_ON_CRL).is_some();
-            keeps_expired == full.expired_since.is_some()
-                && base.crl().this_update.after(self.ca.crl.validity / 2) > now
+            continues(base.crl(), full) && base.crl().this_update.after(self.ca.crl.validity / 2) > now
         });
         Ok((remembered && is_young).then_some((stored, label.seq)))
     }
@@ -174,4 +187,11 @@ impl<'a> World<'a> {
         }
         Ok(None)
     }
+}
+
+/// Whether a delta CRL beside `full` may continue `base`: expired certificates are kept by the same rule, and both are
+/// about the same certificates (RFC 5280 §5.2.4).
+pub(super) fn continues(base: &CrlRef<'_>, full: &Crl) -> bool {
+    base.extension(EXPIRED_CERTS_ON_CRL).is_some() == full.expired_since.is_some()
+        && compare::point(base) == full.distribution_point().as_deref()
 }

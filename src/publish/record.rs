@@ -22,7 +22,7 @@ pub(super) fn label(checked: &Checked<Crl>, replica: &Replica) -> Label {
 }
 
 /// What follows when a CRL is on the shelf.
-pub(super) async fn behind(pass: &Pass<'_>, checked: &Checked<Crl>, label: &Label) -> Result<(), PublishError> {
+pub(super) async fn behind(pass: &mut Pass<'_>, checked: &Checked<Crl>, label: &Label) -> Result<(), PublishError> {
     let crl = checked.document();
     let published = Published {
         seq: label.seq,
@@ -32,14 +32,19 @@ pub(super) async fn behind(pass: &Pass<'_>, checked: &Checked<Crl>, label: &Labe
         next_update: crl.window.next(),
         published_at: pass.now,
     };
-    let confirmed = confirm(pass.ca, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm);
+    let confirmed = confirm(pass, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm);
     let derived = derive(pass.ca, crl.scope, checked.bytes(), true).await.map_err(PublishError::Replace);
     confirmed.and(derived)
 }
 
 /// Writes down what is on the shelf. Only the newest counts: a slower publisher does not overwrite a newer one's.
-async fn confirm(ca: &Ca, scope: Scope, published: &Published, number: CrlNumber) -> Result<(), DriverError> {
-    let key = scope.key();
+async fn confirm(
+    pass: &mut Pass<'_>,
+    scope: Scope,
+    published: &Published,
+    number: CrlNumber,
+) -> Result<(), DriverError> {
+    let (ca, key) = (pass.ca, scope.key());
     loop {
         let found = ca.index.scope(&ca.name, &key).await?;
         let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
@@ -52,15 +57,22 @@ async fn confirm(ca: &Ca, scope: Scope, published: &Published, number: CrlNumber
         }
         let number = row.map_or(number, |row| row.number.max(number));
         let row = ScopeRow { number, published: Some(published.clone()) };
-        match ca.index.put_scope(&ca.name, &key, row, version).await {
+        match ca.index.put_scope(&ca.name, &key, row.clone(), version.clone()).await {
             Err(error) if error.trouble == Trouble::Conflict => {}
-            done => return done.map(|_| ()),
+            Err(error) => return Err(error),
+            Ok(written) => {
+                // The number line goes on from our own writing, and from nobody else's: see `Pass::reserve`.
+                if scope == Scope::Full && pass.line.version == version {
+                    (pass.line.row, pass.line.version) = (Some(row), written);
+                }
+                return Ok(());
+            }
         }
     }
 }
 
 /// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from the CRL.
-pub(super) async fn finish(pass: &Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
+pub(super) async fn finish(pass: &mut Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
     let previous = world.previous();
     let (Some(stored), Some(crl)) = (&world.stored, previous.as_ref().map(|previous| previous.crl())) else {
         return Ok(());
@@ -74,7 +86,7 @@ pub(super) async fn finish(pass: &Pass<'_>, world: &World<'_>) -> Result<(), Pub
     {
         let this_update = crl.this_update;
         let found = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
-        confirm(pass.ca, world.scope, &found, number).await.map_err(PublishError::Confirm)?;
+        confirm(pass, world.scope, &found, number).await.map_err(PublishError::Confirm)?;
     }
     derive(pass.ca, world.scope, &stored.bytes, false).await.map_err(PublishError::Replace)
 }

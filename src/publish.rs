@@ -178,7 +178,7 @@ pub async fn publish(
 async fn ended(ca: &Ca, known: Option<&Replica>, options: Options, now: Timestamp) -> Result<Outcome, PublishError> {
     let world = World::read(ca, Scope::Full).await?;
     let replica = ca.level(known).await?;
-    let mut pass = Pass { ca, replica: &replica, options, now, line: Line::of(&world) };
+    let mut pass = Pass { ca, replica: &replica, options, now, line: Line::of(&world), is_remarked: false };
     let last = world.previous().filter(|last| {
         let says_all = last.seq().is_some_and(|seq| seq >= replica.crl_seq());
         world.on_shelf && says_all && last.crl().next_update.is_some_and(|next| now < next)
@@ -208,7 +208,8 @@ async fn publish_crl(
         None => None,
     };
     let replica = ca.level(known).await?;
-    let mut pass = Pass { ca, replica: &replica, options: options.clone(), now, line: Line::of(&world) };
+    let mut pass =
+        Pass { ca, replica: &replica, options: options.clone(), now, line: Line::of(&world), is_remarked: false };
     let mut outcome = full_and_delta(&mut pass, &world, beside.as_ref()).await?;
     if outcome.reason != Reason::LostRace {
         shards::publish(&mut pass, &mut outcome).await?;
@@ -288,9 +289,11 @@ async fn delta(
     let read = full.read().map_err(|error| PublishError::Plan(error.to_string()))?;
     let archived = beside.archived_base(pass.now, planned).await?;
     // Without a base that the index remembers, the full CRL continues itself: nothing can have changed since.
-    let itself = || Previous::of_this_pass(read.clone(), pass.replica);
+    let replica = pass.replica;
+    let itself = || Previous::of_this_pass(read.clone(), replica);
     let archived = archived.as_ref().and_then(|(base, seq)| base.previous(Some(*seq)));
-    let base = archived.or_else(|| world.previous().filter(|previous| previous.seq().is_some())).unwrap_or_else(itself);
+    let previous = || world.previous().filter(|base| base.seq().is_some() && world::continues(base.crl(), planned));
+    let base = archived.or_else(previous).unwrap_or_else(itself);
     let crl = plan::delta(pass, planned, &base)?;
     issue(pass, crl, beside, Some(Neighbours { base, full: read })).await
 }
@@ -338,11 +341,13 @@ async fn issue(
     let source = CrlSource { issuer: &ca.issuer, replica, now };
     let linted = crl.draft(&ca.issuer, replica).lint(&source).map_err(PublishError::Lint)?;
     let mut before = CrlBefore { previous: world.previous(), replica, neighbours, accepted: None };
-    if let Some((gate, author)) = &pass.options.accept {
+    let accepted = pass.options.accept.clone();
+    if let Some((gate, author)) = &accepted {
         let is_in_the_way = linted.differences(&before).0.iter().any(|finding| finding.lint == gate);
-        if is_in_the_way && !pass.options.dry_run {
-            // Nothing is accepted that is not in the journal.
+        if is_in_the_way && !pass.is_remarked && !pass.options.dry_run {
+            // Nothing is accepted that is not in the journal; there it stands once, for all CRLs of the pass.
             revoke::remark(ca, author, now).await?;
+            pass.is_remarked = true;
         }
         before.accepted = Some(gate);
     }
@@ -373,6 +378,8 @@ struct Pass<'a> {
     options: Options,
     now: Timestamp,
     line: Line,
+    /// Whether the journal says already that a gate was passed.
+    is_remarked: bool,
 }
 
 /// The issuer's number line: the index's row of the full CRL, as it was read before the index.

@@ -2,6 +2,7 @@
 
 use super::{
     crl::{CrlError, CrlRef, Entry, SignedCrl},
+    der::oid,
     issuer::Issuer,
     replica::Replica,
     seal::Findings,
@@ -97,11 +98,13 @@ impl<'a> Previous<'a> {
 
 /// The gates between a CRL and the world that an operator may pass once, by name: all that compares with what was
 /// published before. A rule of the format, or a wrong signature, can never be passed.
-pub const GATES: [&str; 7] = [
+pub const GATES: [&str; 9] = [
     "number_not_risen",
     "this_update_went_back",
     "index_went_back",
+    "scope_changed",
     "entry_vanished",
+    "empty_after_entries",
     "date_moved",
     "reason_changed",
     "previous_unreadable",
@@ -155,11 +158,23 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
         );
         findings.add("index_went_back", "DESIGN: nothing disappears unexplained", detail);
     }
+    let is_delta = |crl: &CrlRef<'_>| crl.extension(oid::DELTA_CRL_INDICATOR).is_some();
+    if point(new) != point(old) || is_delta(new) != is_delta(old) {
+        let detail = "the issuing distribution point is another one than on the previous CRL, or one of the two is a \
+                      delta CRL: certificates that named the old one may not find the new one, or trust it for more \
+                      than it lists";
+        findings.add("scope_changed", "RFC 5280 §5.2.5", detail);
+    }
     // What a delta CRL says is compared with the full CRLs beside it (`delta::fits`).
     if new.base_number().is_none() {
         entries(new, previous, replica, &mut findings);
     }
     findings
+}
+
+/// The value of the issuing distribution point, which says what a CRL is about.
+pub fn point<'a>(crl: &CrlRef<'a>) -> Option<&'a [u8]> {
+    crl.extension(oid::ISSUING_DISTRIBUTION_POINT).map(|extension| extension.value)
 }
 
 /// What the two lists differ in, as far as the journal does not explain it.
@@ -210,7 +225,12 @@ fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, finding
         findings.add("previous_unreadable", "DESIGN: nothing disappears unexplained", detail);
     }
     let Differences { vanished, moved, reasons, .. } = differences;
-    vanished.tell(findings, "entry_vanished", "serials of the previous CRL are missing, neither released nor expired");
+    let what = "serials of the previous CRL are missing, neither released nor expired";
+    // One fault, one gate: an index that lost everything is not to pass as one that lost something.
+    match new.entries().next() {
+        Some(_) => vanished.tell(findings, "entry_vanished", what),
+        None => vanished.tell(findings, "empty_after_entries", &format!("{what}, and the new CRL is empty")),
+    }
     moved.tell(findings, "date_moved", "revocation dates moved without a change set that says so");
     reasons.tell(findings, "reason_changed", "reasons changed without a change set that says so");
 }

@@ -1,7 +1,7 @@
 //! Delta CRLs (RFC 5280 §5.2.4): what is on them, and the proof that base and delta make the full CRL.
 
 use super::{
-    compare::Previous,
+    compare::{Previous, point},
     crl::{Crl, CrlRef, Entry},
     replica::Replica,
     revocation::{Reason, Status},
@@ -52,8 +52,12 @@ pub fn fits(delta: &CrlRef<'_>, neighbours: &Neighbours<'_>) -> Findings {
     let Neighbours { base, full } = neighbours;
     // RFC 5280 §5.2.3: issued at the same time, they "MUST have the same CRL number".
     findings.require(delta.number() == full.number(), "delta_number", "RFC 5280 §5.2.3", "not the full CRL's number");
-    findings.require(delta.base_number() == base.crl().number(), "delta_base", CLAUSE, "the base is another CRL");
-    findings.require(delta.base_number() <= delta.number(), "delta_base", CLAUSE, "the base is newer than the delta");
+    let is_base = delta.base_number() == base.crl().number() && delta.base_number() <= delta.number();
+    findings.require(is_base, "delta_base", CLAUSE, "the base is another CRL, or newer than the delta");
+    // RFC 5280 §6.3.3 (c) (2): "verify that the delta CRL contains a matching IDP CRL extension".
+    let is_one_scope = point(delta) == point(full) && point(delta) == point(base.crl());
+    let detail = "base, delta and full CRL have different issuing distribution points";
+    findings.require(is_one_scope, "delta_scope", CLAUSE, detail);
     let mut old = base.crl().entries().filter_map(Result::ok).peekable();
     let mut changes = delta.entries().filter_map(Result::ok).peekable();
     let mut new = full.entries().filter_map(Result::ok).peekable();

@@ -9,12 +9,13 @@ use super::{
     compare::{self, Previous},
     crl::{Crl, CrlRef, EXPIRED_CERTS_ON_CRL, Entry},
     delta::{self, Neighbours},
-    der::{oid, tag},
+    der::{Reader, oid, tag},
     issuer::Issuer,
     replica::Replica,
     revocation::Status,
-    scope::Contains,
+    scope::{Contains, Scope},
     seal::{Document, Findings},
+    serial::hex,
     time::Timestamp,
 };
 
@@ -95,17 +96,18 @@ fn header(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut F
         "RFC 5280 §5.1.2.3",
         "the issuer is not, byte for byte, the subject of the CA certificate",
     );
+    let is_future = read.this_update > source.now;
     findings.require(
-        read.this_update == crl.window.this() && read.next_update == Some(crl.window.next()),
-        "window",
-        "RFC 5280 §5.1.2.5",
-        "thisUpdate or nextUpdate is not the planned one",
-    );
-    findings.require(
-        read.this_update <= source.now,
+        !is_future,
         "this_update_in_future",
         "RFC 5280 §5.1.2.4",
         format!("thisUpdate {} lies after now, {}; check the clock", read.this_update, source.now),
+    );
+    findings.require(
+        (is_future || read.this_update == crl.window.this()) && read.next_update == Some(crl.window.next()),
+        "window",
+        "RFC 5280 §5.1.2.5",
+        "thisUpdate or nextUpdate is not the planned one",
     );
     let (this_tag, next_tag) = read.time_tags;
     let right = |time: Timestamp| if time.is_utc_time() { tag::UTC_TIME } else { tag::GENERALIZED_TIME };
@@ -118,25 +120,7 @@ fn header(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut F
 }
 
 fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut Findings) {
-    for extension in &read.extensions {
-        let (name, critical, planned) = match extension.id {
-            oid::AUTHORITY_KEY_IDENTIFIER => ("authority key identifier", false, true),
-            oid::CRL_NUMBER => ("CRL number", false, true),
-            oid::ISSUING_DISTRIBUTION_POINT => ("issuing distribution point", true, crl.distribution_point().is_some()),
-            oid::DELTA_CRL_INDICATOR => ("delta CRL indicator", true, crl.delta.is_some()),
-            // RFC 5280 §5.2.6: "This extension MUST NOT appear in delta CRLs."
-            oid::FRESHEST_CRL => ("freshest CRL", false, crl.freshest.is_some() && crl.delta.is_none()),
-            EXPIRED_CERTS_ON_CRL => ("expired certificates on CRL", false, crl.expired_since.is_some()),
-            _ => ("unknown extension", false, false),
-        };
-        findings.require(planned, "extension_unplanned", "RFC 5280 §5.2", format!("the {name} was not planned"));
-        findings.require(
-            extension.critical == critical,
-            "extension_criticality",
-            "RFC 5280 §5.2",
-            format!("the {name} has the wrong criticality"),
-        );
-    }
+    known(read, findings);
     authority(read, source.issuer, findings);
     findings.require(
         read.number() == Some(crl.number),
@@ -144,31 +128,70 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
         "RFC 5280 §5.2.3",
         format!("the CRL number is not {}", crl.number),
     );
+    let points = points(read);
     findings.require(
-        points(read).as_ref() == Some(&(crl.distribution_points.clone(), crl.contains)),
+        points.as_ref() == Some(&(crl.distribution_points.clone(), crl.contains))
+            // Without its URL, a shard would pass for the full CRL (Mozilla policy §6.1.2).
+            && !(matches!(crl.scope, Scope::Shard(_)) && crl.distribution_points.is_empty()),
         "issuing_distribution_point",
         "RFC 5280 §5.2.5",
-        "the issuing distribution point is not exactly the planned URLs and certificates",
+        "the issuing distribution point is not exactly the planned URLs and certificates, or a shard has no URL",
     );
     findings.require(
-        read.base_number() == crl.delta.as_ref().map(|(base, _)| base.number)
+        read.extension(oid::DELTA_CRL_INDICATOR).map(|_| read.base_number())
+            == crl.delta.as_ref().map(|(base, _)| Some(base.number))
             && read.base_number().is_none_or(|base| base <= crl.number),
         "delta_crl_indicator",
         "RFC 5280 §5.2.4",
         "the base is not the planned CRL, or is newer than the delta",
     );
+    // RFC 5280 §5.2.6: "This extension MUST NOT appear in delta CRLs."
+    let planned = crl.freshest.iter().filter(|_| crl.delta.is_none());
     findings.require(
-        freshest(read) == Some(crl.freshest.iter().cloned().collect()),
+        freshest(read) == Some(planned.cloned().collect()),
         "freshest_crl",
         "RFC 5280 §5.2.6",
         "the freshest CRL is not exactly the planned URL",
     );
     findings.require(
-        read.extension(EXPIRED_CERTS_ON_CRL).is_some() == crl.expired_since.is_some(),
+        read.extension(EXPIRED_CERTS_ON_CRL).map(|extension| date(extension.value)) == crl.expired_since.map(Some),
         "expired_certs_on_crl",
         "X.509 §9.5.2.8",
-        "whether expired certificates are kept is not said as planned",
+        "since when expired certificates are kept is not said as planned",
     );
+}
+
+/// A GeneralizedTime alone.
+fn date(value: &[u8]) -> Option<Timestamp> {
+    let mut value = Reader::new(value);
+    let content = value.content(tag::GENERALIZED_TIME, "").ok()?;
+    value.finish("").ok()?;
+    Timestamp::from_generalized_time(content).ok()
+}
+
+/// There are no extensions but those that are planned at times; each is as critical as its clause says.
+fn known(read: &CrlRef<'_>, findings: &mut Findings) {
+    for extension in &read.extensions {
+        let (name, critical) = match extension.id {
+            oid::AUTHORITY_KEY_IDENTIFIER => ("authority key identifier", false),
+            oid::CRL_NUMBER => ("CRL number", false),
+            oid::ISSUING_DISTRIBUTION_POINT => ("issuing distribution point", true),
+            oid::DELTA_CRL_INDICATOR => ("delta CRL indicator", true),
+            oid::FRESHEST_CRL => ("freshest CRL", false),
+            EXPIRED_CERTS_ON_CRL => ("expired certificates on CRL", false),
+            id => {
+                let detail = format!("an extension that is never planned, object identifier {}", hex(id));
+                findings.add("extension_unplanned", "RFC 5280 §5.2", detail);
+                continue;
+            }
+        };
+        findings.require(
+            extension.critical == critical,
+            "extension_criticality",
+            "RFC 5280 §5.2",
+            format!("the {name} has the wrong criticality"),
+        );
+    }
 }
 
 fn authority(read: &CrlRef<'_>, issuer: &Issuer, findings: &mut Findings) {
@@ -200,8 +223,11 @@ fn points(read: &CrlRef<'_>) -> Option<(Vec<String>, Contains)> {
         (false, true) => Contains::Ca,
         (true, true) => return None,
     };
-    let urls = point.distribution_point.map_or(Some(vec![]), |name| urls(&name));
-    urls.filter(|_| !is_other).map(|urls| (urls, contains))
+    let urls = point.distribution_point.map_or(Some(vec![]), |name| urls(&name))?;
+    // RFC 5280 §5.2.5: "… MUST NOT issue CRLs where the DER encoding of the issuing distribution point extension is
+    // an empty sequence."
+    let is_empty = urls.is_empty() && contains == Contains::All;
+    (!is_other && !is_empty).then_some((urls, contains))
 }
 
 /// The URLs of the freshest CRL; empty without one.
@@ -212,7 +238,8 @@ fn freshest(read: &CrlRef<'_>) -> Option<Vec<String>> {
         let is_plain = point.reasons.is_none() && point.crl_issuer.is_none();
         point.distribution_point.as_ref().filter(|_| is_plain).and_then(urls)
     };
-    points.0.iter().map(point).collect::<Option<Vec<_>>>().map(|points| points.concat())
+    let urls = points.0.iter().map(point).collect::<Option<Vec<_>>>()?.concat();
+    (!urls.is_empty()).then_some(urls)
 }
 
 /// The URLs of a full name; none where it is anything else.
@@ -229,37 +256,58 @@ fn urls(name: &pkix::name::DistributionPointName) -> Option<Vec<String>> {
 fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut Findings) {
     let mut planned = crl.entries(source.replica);
     let mut last = None;
-    let mut count = 0u64;
     for entry in read.entries() {
-        count += 1;
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => return findings.add("entry_der", "RFC 5280 §5.1", error.to_string()),
         };
-        if last.is_some_and(|last| last >= entry.serial) {
-            let detail = format!("entry {count}, serial {}, is not above the one before it", entry.serial);
-            findings.add("serial_order", "RFC 5280 §5.1.2.6", detail);
+        let known = findings.0.len();
+        one_entry(crl, &entry, read, findings);
+        let status = planned.next();
+        let is_above = last.is_none_or(|last| last < entry.serial);
+        if !is_above || !status.is_some_and(|status| is_same(&entry, status)) {
+            if findings.0.len() == known {
+                differs(&entry, status, read, findings);
+            }
+            return;
         }
         last = Some(entry.serial);
-        one_entry(&entry, read, findings);
-        if !planned.next().is_some_and(|status| is_same(&entry, status)) {
-            let detail = format!("entry {count}, serial {}, is not what the index says", entry.serial);
-            return findings.add("entry_differs", "DESIGN: nothing is published unchecked", detail);
-        }
     }
-    if let Some(missing) = planned.next() {
-        let detail = format!("serial {} is not on the list", missing.serial);
-        findings.add("entry_missing", "DESIGN: nothing revoked is ever lost", detail);
+    match planned.next() {
+        Some(missing) => is_missing(missing, findings),
+        None => findings.require(
+            read.revoked.is_none_or(|list| !list.is_empty()),
+            "empty_list",
+            "RFC 5280 §5.1.2.6",
+            "the list of revoked certificates is empty, but not absent",
+        ),
     }
-    findings.require(
-        read.revoked.is_none() || count > 0,
-        "empty_list",
-        "RFC 5280 §5.1.2.6",
-        "the list of revoked certificates is empty, but not absent",
-    );
 }
 
-fn one_entry(entry: &Entry, read: &CrlRef<'_>, findings: &mut Findings) {
+/// Names what is wrong where the list leaves the plan; the general name is for what no other name explains.
+#[cold]
+fn differs(entry: &Entry, planned: Option<&Status>, read: &CrlRef<'_>, findings: &mut Findings) {
+    let serials = read.entries().map_while(Result::ok).map(|entry| entry.serial);
+    let mut pairs = serials.clone().zip(serials.skip(1));
+    if let Some((before, serial)) = pairs.find(|(before, serial)| before >= serial) {
+        let detail = format!("serial {serial} is not above {before}, the one before it");
+        return findings.add("serial_order", "RFC 5280 §5.1.2.6", detail);
+    }
+    match planned {
+        Some(planned) if planned.serial < entry.serial => is_missing(planned, findings),
+        _ => {
+            let detail = format!("serial {} is not what the index says", entry.serial);
+            findings.add("entry_differs", "DESIGN: nothing is published unchecked", detail);
+        }
+    }
+}
+
+fn is_missing(status: &Status, findings: &mut Findings) {
+    let detail = format!("serial {} is not on the list", status.serial);
+    findings.add("entry_missing", "DESIGN: nothing revoked is ever lost", detail);
+}
+
+fn one_entry(crl: &Crl, entry: &Entry, read: &CrlRef<'_>, findings: &mut Findings) {
     let serial = entry.serial;
     if entry.is_utc_time != entry.revoked_at.is_utc_time() {
         let detail = format!("serial {serial}: the date is not UTCTime through 2049 and GeneralizedTime from 2050");
@@ -269,11 +317,15 @@ fn one_entry(entry: &Entry, read: &CrlRef<'_>, findings: &mut Findings) {
         let detail = format!("serial {serial}: revoked at {}, after thisUpdate {}", entry.revoked_at, read.this_update);
         findings.add("entry_after_this_update", "RFC 5280 §5.1.2.6", detail);
     }
+    if !entry.is_plain {
+        let detail = format!("serial {serial}: an extension that is critical, or neither reason nor invalidity date");
+        findings.add("entry_extension", "RFC 5280 §5.3", detail);
+    }
     match entry.reason {
         // RFC 5280 §5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using the unspecified (0)".
         Some(0) => findings.add("reason_unspecified", "RFC 5280 §5.3.1", format!("serial {serial}: reason 0")),
         // "removeFromCRL … reason code … MUST only appear in delta CRLs".
-        Some(8) if read.base_number().is_some() => {}
+        Some(8) if crl.delta.is_some() => {}
         Some(8) => findings.add("remove_from_crl", "RFC 5280 §5.3.1", format!("serial {serial}: removeFromCRL")),
         Some(code) if entry.reason().is_err() => {
             findings.add("reason_unknown", "RFC 5280 §5.3.1", format!("serial {serial}: reason {code}"));

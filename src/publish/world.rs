@@ -4,8 +4,8 @@ use crate::{
     ca::{Ca, LevelError},
     core::{
         changeset::ChainHash,
-        compare::{Previous, PreviousError, Verified},
-        crl::{Crl, EXPIRED_CERTS_ON_CRL},
+        compare::{self, Previous, PreviousError, Verified},
+        crl::{Crl, CrlRef, EXPIRED_CERTS_ON_CRL},
         replica::ReplicaError,
         scope::Scope,
         serial::CrlNumber,
@@ -134,13 +134,31 @@ impl<'a> World<'a> {
                 }
                 self.on_shelf = false;
                 self.found = Some(archived);
-            } else if let Some(found) = self.found.as_mut().filter(|found| found.sha256 == archived.sha256) {
+            } else if self.found.as_ref().is_some_and(|found| found.sha256 == archived.sha256) {
                 // The same CRL; its label in the archive cannot have been lost in a crash.
-                found.label = archived.label;
+                self.found = Some(archived);
+            } else if self.is_elsewhere(on_shelf).await? {
+                let name = self.ca.shelf.name(&self.scope.file());
+                self.healed.push(format!("the shelf's {name} is not what was published there, and is replaced"));
+                self.on_shelf = false;
+                self.found = Some(archived);
             }
         }
         self.label = self.found.as_ref().and_then(|found| found.label.clone());
         Ok(())
+    }
+
+    /// Whether the shelf's CRL was published in another place: all of them have one key, and those of a pass have one
+    /// number. What the archive does not know may be all there is of something, and is compared instead.
+    async fn is_elsewhere(&self, number: Option<CrlNumber>) -> Result<bool, PublishError> {
+        let (Some(shelf), Some(number)) = (&self.found, number) else { return Ok(false) };
+        for scope in self.ca.crl.scopes().filter(|&scope| scope != self.scope) {
+            let archived = self.ca.shelf.from_archive(scope, number).await.map_err(PublishError::Archive)?;
+            if archived.is_some_and(|archived| archived.sha256 == shelf.sha256) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The CRL to compare with.
@@ -156,7 +174,7 @@ impl<'a> World<'a> {
     }
 
     /// The full CRL that this delta CRL continues, and the change set it was made from, as long as it is worth to be
-    /// continued: in the archive, made from this journal, kept by the same rule, and not older than half of its life,
+    /// continued: in the archive, made from this journal, of the same scope, and not older than half of its life,
     /// since a delta CRL grows with the age of its base.
     pub(super) async fn archived_base(
         &self,
@@ -168,9 +186,7 @@ impl<'a> World<'a> {
         let Some(label) = base.label else { return Ok(None) };
         let remembered = self.ca.remembers(&label).await.map_err(|error| PublishError::Index(error.into()))?;
         let is_young = base.crl.previous(None).is_some_and(|base| {
-            let keeps_expired = base.crl().extension(EXPIRED_CERTS_ON_CRL).is_some();
-            keeps_expired == full.expired_since.is_some()
-                && base.crl().this_update.after(self.ca.crl.validity / 2) > now
+            continues(base.crl(), full) && base.crl().this_update.after(self.ca.crl.validity / 2) > now
         });
         Ok((remembered && is_young).then_some((base.crl, label.seq)))
     }
@@ -194,4 +210,11 @@ impl<'a> World<'a> {
         }
         Ok(None)
     }
+}
+
+/// Whether a delta CRL beside `full` may continue `base`: expired certificates are kept by the same rule, and both are
+/// about the same certificates (RFC 5280 §5.2.4).
+pub(super) fn continues(base: &CrlRef<'_>, full: &Crl) -> bool {
+    base.extension(EXPIRED_CERTS_ON_CRL).is_some() == full.expired_since.is_some()
+        && compare::point(base) == full.distribution_point().as_deref()
 }

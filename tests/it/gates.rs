@@ -1,8 +1,15 @@
 //! What contradicts the last CRL is refused by name, and passed only by name, once, and in the journal.
 
-use std::fs;
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use crate::support::{ISSUER, Site};
+use rescind::core::compare::GATES;
+
+use crate::support::{
+    ISSUER, Site,
+    crl::{CRL_NUMBER, Crl, IDP},
+};
+
+const DELTA_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
 
 /// A site whose index was put back to a time before the last revocation was published.
 fn put_back() -> Site {
@@ -13,11 +20,16 @@ fn put_back() -> Site {
     let older = fs::read(&index).unwrap();
     site.revoke("0a02", "keyCompromise");
     site.publish(&[]);
+    put(&site, &older);
+    site
+}
+
+/// Puts an older index back.
+fn put(site: &Site, index: &[u8]) {
     for suffix in ["-wal", "-shm"] {
         let _ = fs::remove_file(site.path(&format!("data/index.sqlite{suffix}")));
     }
-    fs::write(&index, older).unwrap();
-    site
+    fs::write(site.path("data/index.sqlite"), index).unwrap();
 }
 
 #[test]
@@ -56,6 +68,149 @@ fn rules_of_the_format_have_no_gate_and_a_reason_must_be_given() {
         let said = site.run(&[&["publish"], args].concat());
         assert_eq!(said.code, 2, "{args:?}: {said:?}");
     }
+}
+
+/// Publishing is refused for `gate` and nothing else, and passes once that is accepted; before, the world sees nothing.
+fn is_refused_until_accepted(site: &Site, gate: &str) {
+    let before = site.snapshot();
+    let refused = site.run(&["publish"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let named: Vec<_> = GATES.into_iter().filter(|name| refused.stderr.contains(name)).collect();
+    assert_eq!(named, [gate], "{refused:?}");
+    let crls = |snapshot: BTreeMap<PathBuf, Vec<u8>>| {
+        snapshot.into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "crl")).collect::<Vec<_>>()
+    };
+    assert_eq!(crls(site.snapshot()), crls(before));
+
+    let accept = |gate| site.run(&["publish", "--issuer", ISSUER, "--accept", gate, "--comment", "ticket 4712"]);
+    let other = accept(if gate == "date_moved" { "reason_changed" } else { "date_moved" });
+    assert_eq!(other.code, 1, "{other:?}");
+    let passed = accept(gate);
+    assert_eq!(passed.code, 0, "{passed:?}");
+    let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
+    assert_eq!(log.matches(&format!("accepted {gate}: ticket 4712")).count(), 1, "{log}");
+    assert_eq!(site.publish(&[])["published"], false);
+}
+
+/// Certificates out there name the old distribution point, or none; whether a new one will do, a person has to say.
+#[test]
+fn another_scope_at_the_same_place_is_refused_until_it_is_accepted() {
+    let site = Site::new();
+    site.revoke("0a01", "superseded");
+    site.publish(&[]);
+    for settings in [
+        "idp = [\"http://pki.contoso.example/crl/test-ca.crl\"]\n",
+        "idp = [\"http://crl.contoso.example/test-ca.crl\"]\n",
+        "contains = \"user\"\n",
+        "contains = \"ca\"\n",
+        "",
+    ] {
+        site.configure(&format!("[issuer.crl]\n{settings}"));
+        let again = site.run(&["publish", "--force"]);
+        assert!(again.code == 1 && again.stderr.contains("scope_changed"), "{settings}: {again:?}");
+        let accept = ["publish", "--issuer", ISSUER, "--accept", "scope_changed", "--comment", "new addresses"];
+        site.ok(&accept);
+        assert_eq!(site.crl().extension(IDP).is_some(), !settings.is_empty(), "{settings}");
+        assert_eq!(site.publish(&[])["published"], false, "{settings}");
+    }
+    site.configure("[issuer.crl]\ncontains = \"user\"\n");
+    is_refused_until_accepted(&site, "scope_changed");
+}
+
+/// An address that all shards have in common is accepted once, not once a shard.
+#[test]
+fn shards_at_another_address_are_one_gate() {
+    let at = |host: &str| format!("[issuer.crl]\nshards = 4\nidp = [\"http://{host}/{{shard}}.crl\"]\n");
+    let site = Site::with_settings(&at("old.contoso.example"));
+    site.revoke("0a01", "superseded");
+    site.publish(&[]);
+    site.configure(&at("new.contoso.example"));
+    is_refused_until_accepted(&site, "scope_changed");
+    for name in ["00", "01", "02", "03"] {
+        let crl = Crl::read(&fs::read(site.shelf(&format!("/{name}.crl"))).unwrap());
+        let point = &crl.extension(IDP).unwrap().value;
+        let url = format!("http://new.contoso.example/{name}.crl");
+        assert!(point.windows(url.len()).any(|some| some == url.as_bytes()), "{name}");
+    }
+}
+
+/// RFC 5280 §5.2.4: base and delta CRL have one scope, so a delta CRL does not continue a base of another one.
+#[test]
+fn after_another_scope_was_accepted_delta_crls_begin_anew() {
+    let with = |contains: &str| format!("[issuer.crl]\ndelta = \"4h\"\ncontains = \"{contains}\"\n");
+    let site = Site::with_settings(&with("all"));
+    site.revoke("0a01", "superseded");
+    site.publish(&[]);
+    site.configure(&with("user"));
+    is_refused_until_accepted(&site, "scope_changed");
+    let delta = || Crl::read(&fs::read(site.shelf("-delta.crl")).unwrap());
+    let base = |crl: &Crl| crl.extension(DELTA_INDICATOR).unwrap().value.clone();
+    let number = |crl: &Crl| crl.extension(CRL_NUMBER).unwrap().value.clone();
+    let begun = site.crl();
+    assert_eq!((base(&delta()), delta().list().len()), (number(&begun), 0));
+    assert_eq!(delta().extension(IDP), begun.extension(IDP));
+    site.revoke("0a02", "superseded");
+    site.publish(&[]);
+    assert_eq!((base(&delta()), delta().serials()), (number(&begun), vec!["0A02".to_owned()]));
+}
+
+#[test]
+fn an_index_that_lost_everything_has_a_gate_of_its_own() {
+    let site = Site::new();
+    site.publish(&[]);
+    let index = site.path("data/index.sqlite");
+    let empty = fs::read(&index).unwrap();
+    site.revoke("0a01", "superseded");
+    site.revoke("0a02", "keyCompromise");
+    site.publish(&[]);
+    put(&site, &empty);
+    is_refused_until_accepted(&site, "empty_after_entries");
+    assert_eq!(site.crl().serials(), [""; 0]);
+}
+
+#[test]
+fn a_crl_that_is_empty_because_all_holds_were_released_is_published() {
+    let site = Site::new();
+    site.revoke("0a01", "certificateHold");
+    site.revoke("0a02", "certificateHold");
+    site.publish(&[]);
+    site.ok(&["release", "--issuer", ISSUER, "--serial", "0a01", "--serial", "0a02"]);
+    assert_eq!(site.publish(&[])["published"], true);
+    assert_eq!(site.crl().entries, None);
+}
+
+/// All CRLs of a pass have one number and one key; which one belongs to a place is told by the archive.
+#[test]
+fn a_crl_of_another_place_on_the_shelf_is_reported_and_healed() {
+    let site = Site::with_settings("[issuer.crl]\ndelta = \"4h\"\nshards = 2\n");
+    for serial in ["0a00", "0a01"] {
+        site.revoke(serial, "superseded");
+    }
+    let read = |file| Crl::read(&fs::read(site.shelf(file)).unwrap());
+    for (from, to) in [("-delta.crl", ".crl"), ("/00.crl", ".crl"), (".crl", "-delta.crl"), ("/01.crl", "/00.crl")] {
+        site.publish(&["--force"]);
+        assert_eq!(read(from).number(), read(to).number());
+        is_healed_from(&site, from, to);
+    }
+    // A shard that was published alone has a number above the full CRL's.
+    fs::remove_file(site.shelf("/00.crl")).unwrap();
+    site.publish(&[]);
+    assert!(read("/00.crl").number() > read(".crl").number());
+    is_healed_from(&site, "/00.crl", ".crl");
+}
+
+fn is_healed_from(site: &Site, from: &str, to: &str) {
+    let read = |file| Crl::read(&fs::read(site.shelf(file)).unwrap());
+    let (good, other) = (read(to), read(from));
+    fs::copy(site.shelf(from), site.shelf(to)).unwrap();
+    let output = site.ok(&["publish", "--json"]);
+    assert_eq!(output.json()["issuers"][0]["published"], true, "{from}: {output:?}");
+    assert!(output.stderr.contains("is not what was published there"), "{from}: {output:?}");
+    let healed = read(to);
+    assert!(healed.number() > good.number().max(other.number()), "{from}");
+    assert_eq!((&healed.entries, healed.extension(IDP)), (&good.entries, good.extension(IDP)), "{from}");
+    assert_eq!(healed.extension(DELTA_INDICATOR).is_some(), to == "-delta.crl", "{from}");
+    assert_eq!(site.publish(&[])["published"], false, "{from}");
 }
 
 #[test]

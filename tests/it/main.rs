@@ -13,6 +13,7 @@ mod cli;
 mod cloud;
 mod crl;
 mod gates;
+mod golden;
 mod histories;
 mod host;
 mod hostile;

@@ -79,6 +79,8 @@ pub struct Entry {
     pub reason: Option<u8>,
     /// When the key was compromised, if told.
     pub invalidity_date: Option<Timestamp>,
+    /// Whether it has no other extensions than these, and none that is critical (RFC 5280 §5.3.1, §5.3.2).
+    pub is_plain: bool,
 }
 
 /// The three parts of a `CertificateList`.
@@ -226,7 +228,7 @@ impl Entries<'_> {
         };
         let revoked_at = Timestamp::from_utc_time(date).ok()?;
         self.rest = next;
-        Some(Entry { serial, revoked_at, is_utc_time: true, reason, invalidity_date: None })
+        Some(Entry { serial, revoked_at, is_utc_time: true, reason, invalidity_date: None, is_plain: true })
     }
 
     fn entry(&mut self) -> Result<Entry, CrlError> {
@@ -240,7 +242,7 @@ impl Entries<'_> {
         let (time_tag, revoked_at) =
             time(&mut fields, "a revocation date")?.ok_or(fields.error("an entry has no revocation date"))?;
         let is_utc_time = time_tag == tag::UTC_TIME;
-        let mut entry = Entry { serial, revoked_at, is_utc_time, reason: None, invalidity_date: None };
+        let mut entry = Entry { serial, revoked_at, is_utc_time, reason: None, invalidity_date: None, is_plain: true };
         if !fields.is_empty() {
             self.entry_extensions(&mut fields, &mut entry)?;
         }
@@ -256,6 +258,7 @@ impl Entries<'_> {
         while !list.is_empty() {
             let at = list.error("an entry's extension stands twice");
             let found = extension(&mut list)?;
+            entry.is_plain &= !found.critical;
             let mut value = Reader::new(found.value);
             match found.id {
                 oid::REASON_CODE => {
@@ -276,7 +279,7 @@ impl Entries<'_> {
                 // RFC 5280 §5.3: "If a CRL contains a critical CRL entry extension that the application cannot
                 // process, then the application MUST NOT use that CRL".
                 _ if found.critical => return Err(CrlError::Critical("an entry")),
-                _ => {}
+                _ => entry.is_plain = false,
             }
         }
         Ok(())

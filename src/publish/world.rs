@@ -59,7 +59,7 @@ impl<'a> World<'a> {
             row_version,
             healed: vec![],
         };
-        let number = world.believe_shelf();
+        let mut number = world.believe_shelf();
         let known = world.row.as_ref().and_then(|row| row.published.as_ref());
         let is_known = match (&world.stored, known) {
             (Some(stored), Some(known)) => sha256(&stored.bytes) == known.sha256,
@@ -70,6 +70,13 @@ impl<'a> World<'a> {
             let (seq, hash, sha256) = (known.seq, known.hash.to_string(), known.sha256.clone());
             world.label = Some(Label { number: number.get(), seq, hash, sha256 });
         } else {
+            if let Some(other) = world.other_scope(number).await? {
+                let name = ca.shelf.name(&scope.file());
+                let what =
+                    format!("the shelf's {name} is the {} CRL, in the wrong place, and is replaced", other.key());
+                world.forget_shelf(what);
+                number = None;
+            }
             world.consult_archive(number).await?;
         }
         if let Some(label) = &world.label {
@@ -86,12 +93,33 @@ impl<'a> World<'a> {
             Ok(previous) => previous.crl().number(),
             Err(error) => {
                 let name = self.ca.shelf.name(&self.scope.file());
-                self.healed.push(format!("the shelf's {name} is not a CRL of ours and is replaced: {error}"));
-                self.stored = None;
-                self.on_shelf = false;
+                self.forget_shelf(format!("the shelf's {name} is not a CRL of ours and is replaced: {error}"));
                 None
             }
         }
+    }
+
+    fn forget_shelf(&mut self, why: String) {
+        self.healed.push(why);
+        self.stored = None;
+        self.on_shelf = false;
+    }
+
+    /// Whose the shelf's CRL is, if it is ours and somebody put it into another one's place: what it lists would be
+    /// missed on every CRL of this scope. The archive has each CRL under its own scope, whatever was configured then.
+    async fn other_scope(&self, number: Option<CrlNumber>) -> Result<Option<Scope>, PublishError> {
+        let (Some(stored), Some(number)) = (&self.stored, number) else { return Ok(None) };
+        let is_delta = self.previous().is_some_and(|previous| previous.crl().base_number().is_some());
+        if is_delta && self.scope != Scope::Delta {
+            return Ok(Some(Scope::Delta));
+        }
+        for scope in self.ca.crl.scopes().filter(|&scope| scope != self.scope) {
+            let archived = self.ca.shelf.from_archive(scope, number).await.map_err(PublishError::Archive)?;
+            if archived.is_some_and(|archived| archived.bytes == stored.bytes) {
+                return Ok(Some(scope));
+            }
+        }
+        Ok(None)
     }
 
     /// The archive's newest CRL stands in where the shelf's is not ours, is missing, or is older.

@@ -81,6 +81,29 @@ fn a_lost_delta_is_made_again_together_with_a_full_crl() {
     assert_eq!(delta(&site).number(), site.crl().number());
 }
 
+/// All are signed by the same key, so the signature alone does not tell whose place it is.
+#[test]
+fn a_crl_in_the_place_of_another_is_replaced_and_told() {
+    let site = Site::with_settings("[issuer.crl]\ndelta = \"4h\"\nshards = 4\n");
+    site.revoke("0a01", "superseded");
+    site.revoke("0a02", "certificateHold");
+    site.publish(&[]);
+    release(&site, "0a02");
+    site.publish(&[]);
+    let files = [".crl", "-delta.crl", "/00.crl", "/01.crl"];
+    for (place, other) in files.iter().flat_map(|place| files.map(|other| (*place, other))) {
+        let whole = fs::read(site.shelf(place)).unwrap();
+        fs::copy(site.shelf(other), site.shelf(place)).unwrap();
+        let told = site.json(&["publish"]);
+        let healed = told["issuers"][0]["healed"].to_string();
+        assert_eq!(healed.contains("in the wrong place"), place != other, "{other} as {place}: {told}");
+        let (was, is) = (Crl::read(&whole), Crl::read(&fs::read(site.shelf(place)).unwrap()));
+        assert_eq!(is.serials(), was.serials(), "{other} as {place}");
+        assert_eq!(is.extension(POINT), was.extension(POINT), "{other} as {place}");
+    }
+    site.ok(&["verify", "--issuer", ISSUER]);
+}
+
 #[test]
 fn openssl_sees_a_released_hold_as_good_by_the_delta() {
     let site = Site::with_settings(DELTA);

@@ -363,6 +363,13 @@ impl Line {
     fn of(world: &World<'_>) -> Self {
         Self { row: world.row.clone(), version: world.row_version.clone(), number: None }
     }
+
+    /// This pass itself wrote the row. If another publisher did before, the row stays lost to that one.
+    fn follow(&mut self, written: record::Written) {
+        if self.version == written.was {
+            (self.row, self.version) = (Some(written.row), written.is);
+        }
+    }
 }
 
 impl Pass<'_> {

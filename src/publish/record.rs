@@ -37,8 +37,22 @@ pub(super) async fn behind(pass: &Pass<'_>, checked: &Checked<Crl>, label: &Labe
     confirmed.and(derived)
 }
 
-/// Writes down what is on the shelf. Only the newest counts: a slower publisher does not overwrite a newer one's.
-async fn confirm(ca: &Ca, scope: Scope, published: &Published, number: CrlNumber) -> Result<(), DriverError> {
+/// A row that was written.
+pub(super) struct Written {
+    /// The version that it took the place of.
+    pub(super) was: Version,
+    pub(super) is: Version,
+    pub(super) row: ScopeRow,
+}
+
+/// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does not overwrite a
+/// newer one's.
+async fn confirm(
+    ca: &Ca,
+    scope: Scope,
+    published: &Published,
+    number: CrlNumber,
+) -> Result<Option<Written>, DriverError> {
     let key = scope.key();
     loop {
         let found = ca.index.scope(&ca.name, &key).await?;
@@ -48,19 +62,19 @@ async fn confirm(ca: &Ca, scope: Scope, published: &Published, number: CrlNumber
             .and_then(|row| row.published.as_ref())
             .is_some_and(|last| last.this_update > published.this_update || last == published);
         if newer {
-            return Ok(());
+            return Ok(None);
         }
         let number = row.map_or(number, |row| row.number.max(number));
         let row = ScopeRow { number, published: Some(published.clone()) };
-        match ca.index.put_scope(&ca.name, &key, row, version).await {
+        match ca.index.put_scope(&ca.name, &key, row.clone(), version.clone()).await {
             Err(error) if error.trouble == Trouble::Conflict => {}
-            done => return done.map(|_| ()),
+            done => return done.map(|is| Some(Written { was: version, is, row })),
         }
     }
 }
 
 /// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from the CRL.
-pub(super) async fn finish(pass: &Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
+pub(super) async fn finish(pass: &mut Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
     let previous = world.previous();
     let (Some(stored), Some(crl)) = (&world.stored, previous.as_ref().map(|previous| previous.crl())) else {
         return Ok(());
@@ -74,7 +88,10 @@ pub(super) async fn finish(pass: &Pass<'_>, world: &World<'_>) -> Result<(), Pub
     {
         let this_update = crl.this_update;
         let found = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
-        confirm(pass.ca, world.scope, &found, number).await.map_err(PublishError::Confirm)?;
+        let written = confirm(pass.ca, world.scope, &found, number).await.map_err(PublishError::Confirm)?;
+        if let (Scope::Full, Some(written)) = (world.scope, written) {
+            pass.line.follow(written);
+        }
     }
     derive(pass.ca, world.scope, &stored.bytes, false).await.map_err(PublishError::Replace)
 }

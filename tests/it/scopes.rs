@@ -171,6 +171,21 @@ fn shards_together_are_the_full_crl_and_name_their_own_url() {
     assert_eq!(tools::complaints(&tasks), "");
 }
 
+/// Killed between the full CRL and its row, before the shards.
+#[test]
+fn a_pass_that_finishes_a_killed_ones_full_crl_makes_the_shards_too() {
+    let site = Site::with_settings(SHARDS);
+    site.revoke("0a01", "superseded");
+    site.publish(&[]);
+    let database = rusqlite::Connection::open(site.path("data/index.sqlite")).unwrap();
+    let forget = "UPDATE revocations SET Sha256 = NULL, Version = Version + 1 WHERE RowKey = 'p.full'";
+    assert_eq!(database.execute(forget, []).unwrap(), 1);
+    fs::remove_file(site.shelf("/01.crl")).unwrap();
+    let told = site.publish(&[]);
+    assert_eq!(told["published"], true, "{told}");
+    assert_eq!(shard(&site, "01").serials(), ["0A01"]);
+}
+
 #[test]
 fn openssl_takes_a_shard_only_for_the_certificates_that_name_it() {
     let site = Site::with_settings(SHARDS);

@@ -88,7 +88,6 @@ impl Directory {
         write().map_err(|error| DriverError::io(format!("write {}", path.display()), error))
     }
 
-    /// The names of the files in a folder.
     /// Removes content; it may be gone already.
     pub(crate) fn remove(&self, name: &str) -> Result<(), DriverError> {
         let path = self.root.join(name);
@@ -100,6 +99,7 @@ impl Directory {
         }
     }
 
+    /// The names of the files in a folder.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         let path = self.root.join(folder);
         let error = |error| DriverError::io(format!("list {}", path.display()), error);
@@ -114,7 +114,7 @@ impl Directory {
 
     /// Held while a file is compared and replaced, against other processes.
     fn lock(&self) -> std::io::Result<File> {
-        fs::create_dir_all(&self.root)?;
+        make_folder(&self.root)?;
         let lock = File::options().create(true).truncate(false).write(true).open(self.root.join(".lock"))?;
         lock.lock()?;
         Ok(lock)
@@ -122,7 +122,7 @@ impl Directory {
 
     fn write(&self, path: &Path, content: &Content, over: bool) -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         sweep(folder)?;
         if let Some(label) = &content.label {
             let beside_it = Beside { content: sha256(&content.bytes), label: label.clone() };
@@ -130,6 +130,14 @@ impl Directory {
         }
         write_durably(path, &content.bytes, 0o644, over)
     }
+}
+
+/// That a file stands in a folder's place is damage. "Already exists" would say that somebody else was first.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => std::io::Error::new(ErrorKind::NotADirectory, error),
+        _ => error,
+    })
 }
 
 /// The hidden file beside a file.
@@ -181,4 +189,23 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) ->
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_a_folders_place_is_not_another_writer_who_was_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("shelf");
+        let content = Content { bytes: vec![1], label: None, content_type: "text/plain", cache_control: None };
+        fs::write(&file, "").unwrap();
+        for (root, name) in [(file.clone(), "a.crl"), (dir.path().to_owned(), "shelf/a.crl")] {
+            let directory = Directory::new(root);
+            assert_eq!(directory.put(name, &content).unwrap_err().trouble, Trouble::Other);
+            assert_eq!(directory.create(name, &content).unwrap_err().trouble, Trouble::Other);
+        }
+        assert_eq!(Directory::new(&file).replace("a", &content, &Version::Absent).unwrap_err().trouble, Trouble::Other);
+    }
 }

@@ -20,7 +20,7 @@ use super::{
     check::{Kind, Rule, Violation},
     forge::{self, Parts, publisher},
     index, steps,
-    story::{Moment, World, archived},
+    story::{Moment, Step, World, archived},
     tell,
 };
 use crate::support::ISSUER;
@@ -42,8 +42,10 @@ fn is_found((what, settings, rules, plant): &Planted) {
     let config = Config { cases: ENOUGH, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let (histories, found) = (Cell::new(0), Cell::new(None));
-    let result = TestRunner::new_with_rng(config, rng).run(&steps(), |steps| {
+    let result = TestRunner::new_with_rng(config, rng).run(&steps(), |mut steps| {
         histories.set(histories.get() + 1);
+        // Some bugs need a place in order to do their work there.
+        steps.retain(|step| !matches!(step, Step::Flaky(..)));
         tell(settings, &steps, plant).map_err(|violation: Violation| {
             found.set(Some(violation.rule));
             super::failure(violation)

@@ -136,6 +136,8 @@ pub struct Checker {
     highest: BTreeMap<Kind, (u64, String)>,
     /// What somebody else put there.
     foreign: BTreeMap<Kind, Option<List>>,
+    /// The number of a CRL that was taken over: new ones are above it.
+    pub floor: u64,
 }
 
 impl Checker {
@@ -152,6 +154,7 @@ impl Checker {
         let new: Vec<_> = shot.archive.keys().filter(|key| !self.seen.archive.contains_key(key)).copied().collect();
         for key in new {
             is_well_made(key, &shot)?;
+            require(key.1 > self.floor, Rule::NumberFell, || format!("{key:?} after {} was taken over", self.floor))?;
             self.origin(key, &shot, model, since)?;
         }
         self.origins_go_on()?;

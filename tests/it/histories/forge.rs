@@ -106,6 +106,7 @@ pub type Wrong = Box<dyn FnMut(&mut Parts, Kind, &Index)>;
 
 struct Publisher {
     wrong: Wrong,
+    key: Option<EcdsaKeyPair>,
     seen: HashSet<PathBuf>,
     /// What the product wrote, and what became of it.
     forged: HashMap<Vec<u8>, Vec<u8>>,
@@ -113,12 +114,18 @@ struct Publisher {
 
 /// A publisher that does this with every CRL that it makes.
 pub fn publisher(wrong: impl FnMut(&mut Parts, Kind, &Index) + 'static) -> Bug {
-    let mut publisher = Publisher { wrong: Box::new(wrong), seen: HashSet::new(), forged: HashMap::new() };
+    let mut publisher = Publisher { wrong: Box::new(wrong), key: None, seen: HashSet::new(), forged: HashMap::new() };
     Box::new(move |dir, _| publisher.meddle(dir))
 }
 
 impl Publisher {
     fn meddle(&mut self, dir: &Path) {
+        if self.key.is_none() {
+            let pem = fs::read(dir.join("ca.key.pem")).unwrap();
+            let key = ::der::pem::decode_vec(&pem)
+                .map(|(_, key)| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key).unwrap());
+            self.key = key.ok();
+        }
         for (path, (kind, _)) in archived(dir) {
             if self.seen.insert(path.clone()) {
                 self.forge(dir, &path, kind);
@@ -137,9 +144,7 @@ impl Publisher {
         let mut parts = right.clone();
         (self.wrong)(&mut parts, kind, &Index::read(&index::open(dir)));
         if parts != right {
-            let pem = fs::read(dir.join("ca.key.pem")).unwrap();
-            let (_, key) = ::der::pem::decode_vec(&pem).unwrap();
-            let forged = parts.sign(&EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key).unwrap());
+            let forged = parts.sign(self.key.as_ref().unwrap());
             replace(path, &forged);
             self.forged.insert(bytes, forged);
         }

@@ -41,6 +41,10 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![2 => Just(Kind::Full), 2 => Just(Kind::Delta), 1 => (0..SHARDS).prop_map(Kind::Shard)]
 }
 
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![Just(Fault::Key), Just(Fault::Index), Just(Fault::Archive), Just(Fault::Shelf)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let wait = prop_oneof![3 => 1..20u32, 3 => 600..8000u32, 2 => 80_000..200_000u32, 1 => 600_000..900_000u32];
     prop_oneof![
@@ -49,7 +53,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => any::<bool>().prop_map(|force| Step::Publish { force }),
         3 => (1..70u8).prop_map(Step::Killed),
         2 => (prop::collection::vec(turn(), 1..8), any::<bool>()).prop_map(|(turns, end)| Step::Race(turns, end)),
-        1 => prop_oneof![Just(Fault::Key), Just(Fault::Archive), Just(Fault::Shelf)].prop_map(Step::Fail),
+        1 => fault().prop_map(Step::Fail),
+        2 => (fault(), 0..60u8, 1..6u8).prop_map(|(fault, calls, times)| Step::Flaky(fault, calls, times)),
+        1 => (0..3000u16).prop_map(Step::Floor),
         1 => kind().prop_map(Step::Remove),
         1 => kind().prop_map(Step::PutBack),
         1 => (kind(), kind()).prop_map(|(place, other)| Step::Swap(place, other)),

@@ -44,9 +44,12 @@ impl Story {
 
     /// What the last publication is found to be if a bug spoils it.
     fn found(&self, bug: Bug) -> Option<Violation> {
-        let mut scene = Scene { shot: self.last().clone(), shots: &self.shots, since: self.model().last() };
+        let since = self.model().last();
+        let mut scene = Scene { shot: self.last().clone(), shots: &self.shots, since, floor: 0 };
         bug(&mut scene);
-        self.checker.clone().look(scene.shot, self.model(), scene.since).err()
+        let mut checker = self.checker.clone();
+        checker.floor = scene.floor;
+        checker.look(scene.shot, self.model(), scene.since).err()
     }
 
     fn last(&self) -> &Shot {
@@ -64,6 +67,8 @@ struct Scene<'a> {
     shots: &'a [Shot; 4],
     /// Since when a publisher may have been at work.
     since: usize,
+    /// The number that was taken over.
+    floor: u64,
 }
 
 type Bug = fn(&mut Scene);
@@ -176,6 +181,7 @@ const LINES: &[(&str, Rule, Bug)] = &[
         let number = newest(&scene.shots[2], Kind::Shard(0)).1;
         scene.renumber(Kind::Shard(0), number);
     }),
+    ("numbers from below what it took over", Rule::NumberFell, |scene| scene.floor = u64::MAX),
     ("counts from one", Rule::NumberFell, |scene| scene.renumber(Kind::Shard(0), 1)),
     ("uses a number again for other bytes", Rule::ArchiveChanged, |scene| {
         let mut again = scene.shot.shelf[&Kind::Full].clone();

@@ -12,10 +12,10 @@ use rescind::{
     ca::Ca,
     core::{
         revocation::{Action, Reason as Why, Request},
-        serial::Serial,
+        serial::{CrlNumber, Serial},
         time::Timestamp,
     },
-    publish::Reason,
+    publish::{Outcome, Reason},
     revoke::{self, Author},
 };
 use rusqlite::Connection;
@@ -36,10 +36,11 @@ pub enum Turn {
     Change(Change),
 }
 
-/// What makes a pass fail.
+/// What is out of order; an index that takes nothing can still be read.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     Key,
+    Index,
     Archive,
     Shelf,
 }
@@ -55,7 +56,12 @@ pub enum Step {
     Killed(u8),
     /// Both go on, and are killed at the end if they are not done.
     Race(Vec<Turn>, bool),
+    /// A pass while something is out of order from the beginning to the end.
     Fail(Fault),
+    /// A pass while something is out of order after this many calls, for this many.
+    Flaky(Fault, u8, u8),
+    /// Another CA's CRL was taken over, with a number this far above the time's seconds.
+    Floor(u16),
     /// Somebody removes a CRL from the shelf, puts back an older one, or puts another scope's in its place.
     Remove(Kind),
     PutBack(Kind),
@@ -179,6 +185,8 @@ impl World {
             }
             Step::Race(turns, to_the_end) => return self.race(turns, *to_the_end),
             Step::Fail(fault) => return self.fail(*fault),
+            Step::Flaky(fault, calls, times) => return self.flaky(*fault, *calls, *times),
+            Step::Floor(above) => self.raise(u64::from(*above))?,
             Step::Remove(kind) if self.kinds.contains(kind) => {
                 self.checker.tampered(*kind, None);
                 let _ = fs::remove_file(self.shelf(*kind));
@@ -254,25 +262,63 @@ impl World {
 
     /// A pass that must fail, and change nothing the world sees.
     fn fail(&mut self, fault: Fault) -> Result<(), Violation> {
-        let place = match fault {
-            Fault::Key => self.dir.path().join("ca.key.pem"),
-            Fault::Archive => self.dir.path().join("data/archive"),
-            Fault::Shelf => self.dir.path().join("data/shelf"),
-        };
         let before = self.shot();
-        let aside = self.dir.path().join("aside");
-        let was_there = fs::rename(&place, &aside).is_ok();
-        fs::write(&place, "not what it was").unwrap();
+        let place = self.disable(fault);
         let mut pass = self.pass(0, true);
         self.finish(&mut pass);
-        fs::remove_file(&place).unwrap();
-        if was_there {
-            fs::rename(&aside, &place).unwrap();
-        }
+        self.enable(place);
         let shot = self.look(pass.began)?;
         let failed = pass.done.is_some_and(|done| done.is_err());
         require(failed, Rule::FailedPass, || format!("a pass without {fault:?} did not fail"))?;
         require(shot.shelf == before.shelf, Rule::FailedPass, || format!("{:?}, {:?}", before.shelf, shot.shelf))
+    }
+
+    /// A pass that may come to anything; but where it finds no fault, none may be.
+    fn flaky(&mut self, fault: Fault, calls: u8, times: u8) -> Result<(), Violation> {
+        let mut pass = self.pass(0, true);
+        (0..calls).for_each(|_| self.turn(&mut pass));
+        let place = self.disable(fault);
+        (0..times).for_each(|_| self.turn(&mut pass));
+        self.enable(place);
+        self.finish(&mut pass);
+        let shot = self.look(pass.began)?;
+        match &pass.done {
+            Some(Ok(outcome)) if is_complete(outcome) => self.checker.passed(pass.began, &shot, &self.kinds),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns what was there, and is not what it was until it is enabled.
+    fn disable(&self, fault: Fault) -> Option<PathBuf> {
+        let place = match fault {
+            Fault::Key => "ca.key.pem",
+            Fault::Archive => "data/archive",
+            Fault::Shelf => "data/shelf",
+            Fault::Index => {
+                let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON revocations BEGIN SELECT RAISE(ABORT, 'no'); END";
+                self.index.execute_batch(refuse).unwrap();
+                return None;
+            }
+        };
+        let place = self.dir.path().join(place);
+        let _ = fs::rename(&place, self.dir.path().join("aside"));
+        fs::write(&place, "not what it was").unwrap();
+        Some(place)
+    }
+
+    fn enable(&self, place: Option<PathBuf>) {
+        let Some(place) = place else { return self.index.execute_batch("DROP TRIGGER refuse").unwrap() };
+        fs::remove_file(&place).unwrap();
+        // There may have been nothing yet.
+        let _ = fs::rename(self.dir.path().join("aside"), &place);
+    }
+
+    fn raise(&mut self, above: u64) -> Result<(), Violation> {
+        let floor = self.now.seconds() + above;
+        let raised = runtime().block_on(revoke::raise_number(&self.cas[0], CrlNumber::known(floor)));
+        require(raised.is_ok(), Rule::NotRepaired, || format!("take over a CRL: {raised:?}"))?;
+        self.checker.floor = self.checker.floor.max(floor);
+        Ok(())
     }
 
     fn put_back(&mut self, kind: Kind) {
@@ -329,6 +375,10 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn is_complete(outcome: &Outcome) -> bool {
+    outcome.reason != Reason::LostRace && outcome.trouble.is_none()
 }
 
 /// Every CRL in the archive, the older ones of each kind first.

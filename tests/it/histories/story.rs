@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
     time::Duration,
 };
 
@@ -26,7 +25,7 @@ use super::{
     model::{Change, Model},
     pass::{Pass, runtime},
 };
-use crate::support::{ISSUER, Site, at, now};
+use crate::support::{ISSUER, at, now};
 
 /// Whose turn it is while two publishers run: each turn lasts until a call to a store came back.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +78,7 @@ pub enum Moment {
     Call,
 }
 
-/// A CA in a folder in memory, where there is one: a million fsyncs are no part of the rules.
+/// A CA, its stores, and what is known of them.
 pub struct World {
     dir: tempfile::TempDir,
     /// Two processes.
@@ -93,19 +92,9 @@ pub struct World {
     read: BTreeMap<PathBuf, (Vec<u8>, List)>,
 }
 
-fn template() -> &'static (Site, Timestamp) {
-    static SITE: OnceLock<(Site, Timestamp)> = OnceLock::new();
-    SITE.get_or_init(|| (Site::new(), at(now())))
-}
-
 impl World {
     pub fn new(settings: &str) -> Self {
-        let (site, now) = template();
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        for name in ["ca.pem", "ca.key.pem"] {
-            fs::copy(site.path(name), dir.path().join(name)).unwrap();
-        }
+        let dir = crate::support::folder();
         let text = crate::support::configuration(settings);
         let open = || crate::support::open(&text, dir.path()).remove(0);
         let cas = [open(), open()];
@@ -115,7 +104,7 @@ impl World {
             kinds.extend((0..SHARDS).map(Kind::Shard));
         }
         // The CA certificate begins now, and CRLs are dated back.
-        let now = now.after(Duration::from_secs(86_400));
+        let now = at(now()).after(Duration::from_secs(86_400));
         let (model, checker, index) = (Model::new(), Checker::default(), index::open(dir.path()));
         Self { dir, cas, kinds, now, index, bug: None, model, checker, read: BTreeMap::new() }
     }

@@ -262,11 +262,12 @@ async fn delta(
 ) -> Result<Issued, PublishError> {
     let read = full.read().map_err(|error| PublishError::Plan(error.to_string()))?;
     let archived = beside.archived_base(pass.now, planned).await?;
-    // Without a base that the index remembers, the full CRL continues itself: nothing can have changed since.
+    // Without a base that the index remembers and that fits, the full CRL continues itself: nothing can have changed
+    // since.
     let itself = || Previous::of_this_pass(read.clone(), pass.replica);
     let archived =
         archived.as_ref().and_then(|(stored, seq)| Previous::verified(&stored.bytes, &pass.ca.issuer, Some(*seq)).ok());
-    let base = archived.or_else(|| world.previous().filter(|previous| previous.seq().is_some())).unwrap_or_else(itself);
+    let base = archived.or_else(|| world.latest_base(planned)).unwrap_or_else(itself);
     let crl = plan::delta(pass, planned, &base)?;
     issue(pass, crl, beside, Some(Neighbours { base, full: read })).await
 }

@@ -4,7 +4,7 @@ use crate::{
     ca::Ca,
     core::{
         compare::Previous,
-        crl::{Crl, EXPIRED_CERTS_ON_CRL, SignedCrl},
+        crl::{Crl, CrlRef, EXPIRED_CERTS_ON_CRL, SignedCrl},
         scope::Scope,
         serial::CrlNumber,
         time::Timestamp,
@@ -176,11 +176,14 @@ impl<'a> World<'a> {
         };
         let remembered = self.ca.remembers(&label).await.map_err(|error| PublishError::Index(error.into()))?;
         let is_young = Previous::verified(&stored.bytes, &self.ca.issuer, None).is_ok_and(|base| {
-            let keeps_expired = base.crl().extension(EXPIRED_CERTS_ON_CRL).is_some();
-            keeps_expired == full.expired_since.is_some()
-                && base.crl().this_update.after(self.ca.crl.validity / 2) > now
+            is_kept_alike(base.crl(), full) && base.crl().this_update.after(self.ca.crl.validity / 2) > now
         });
         Ok((remembered && is_young).then_some((stored, label.seq)))
+    }
+
+    /// The last CRL, if a delta CRL beside `full` may continue it.
+    pub(super) fn latest_base(&self, full: &Crl) -> Option<Previous<'_>> {
+        self.previous().filter(|previous| previous.seq().is_some() && is_kept_alike(previous.crl(), full))
     }
 
     /// Whether it is a CRL of ours, and under its own number.
@@ -202,4 +205,10 @@ impl<'a> World<'a> {
         }
         Ok(None)
     }
+}
+
+/// Whether both keep what has expired, or neither does: where the rule was another one, what expired comes back, or is
+/// gone, without a change set that a delta CRL could tell.
+fn is_kept_alike(old: &CrlRef<'_>, new: &Crl) -> bool {
+    old.extension(EXPIRED_CERTS_ON_CRL).is_some() == new.expired_since.is_some()
 }

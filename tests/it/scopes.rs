@@ -68,6 +68,26 @@ fn a_base_goes_on_over_several_publications() {
     assert_eq!(delta(&site).serials(), ["0A02", "0A03", "0A04"]);
 }
 
+/// What expired comes back then, without any change set.
+#[test]
+fn a_delta_begins_anew_when_what_expired_is_to_be_kept() {
+    let site = Site::with_settings(DELTA);
+    site.revoke("0a01", "superseded");
+    let expired = ["revoke", "--issuer", ISSUER, "--serial", "0a02", "--not-after", "2026-01-01T00:00:00Z"];
+    site.ok(&expired);
+    site.publish(&[]);
+    site.publish(&["--force"]);
+    assert_eq!(site.crl().serials(), ["0A01"]);
+    for (keep, serials) in [(true, &["0A01", "0A02"][..]), (false, &["0A01"])] {
+        site.configure(&format!("{DELTA}keep_expired = {keep}\n"));
+        let told = site.publish(&[]);
+        assert_eq!((&told["published"], &told["error"]), (&true.into(), &serde_json::Value::Null), "{told}");
+        assert_eq!(site.crl().serials(), serials);
+        assert_eq!(delta(&site).number(), site.crl().number());
+        assert_eq!(site.publish(&[])["published"], false);
+    }
+}
+
 #[test]
 fn a_lost_delta_is_made_again_together_with_a_full_crl() {
     let site = Site::with_settings(DELTA);

@@ -16,19 +16,17 @@ use rescind::{
 };
 
 use super::{
-    EVERYTHING,
+    EVERYTHING, FULL,
     check::{Kind, Rule, Violation},
     forge::{self, Parts, publisher},
     index, steps,
-    story::{Moment, Step, World, archived},
+    story::{Moment, Settings, Step, World, archived},
     tell,
 };
 use crate::support::ISSUER;
 
-const FULL: &str = "";
-
 /// A bug: what it does, with which settings, what it may be found by, and how it is planted.
-type Planted = (&'static str, &'static str, &'static [Rule], fn(&mut World));
+type Planted = (&'static str, Settings, &'static [Rule], fn(&mut World));
 
 /// How many histories may pass before it is found.
 const ENOUGH: u32 = 3000;
@@ -44,9 +42,9 @@ fn is_found((what, settings, rules, plant): &Planted) {
     let (histories, found) = (Cell::new(0), Cell::new(None));
     let result = TestRunner::new_with_rng(config, rng).run(&steps(), |mut steps| {
         histories.set(histories.get() + 1);
-        // Some bugs need a place in order to do their work there.
-        steps.retain(|step| !matches!(step, Step::Flaky(..)));
-        tell(settings, &steps, plant).map_err(|violation: Violation| {
+        // Some bugs need their place in order, and stores that stay what they are.
+        steps.retain(|step| !matches!(step, Step::Flaky(..) | Step::Configure(..)));
+        tell(*settings, &steps, plant).map_err(|violation: Violation| {
             found.set(Some(violation.rule));
             super::failure(violation)
         })

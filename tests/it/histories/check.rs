@@ -233,6 +233,10 @@ impl Checker {
 
     /// After a pass that began when the model was at `began` and did not fail: all that was told before is out.
     pub fn passed(&self, began: usize, shot: &Shot, kinds: &[Kind]) -> Result<(), Violation> {
+        let number = |kind| shot.shelf.get(kind).map(|list| list.number);
+        let [delta, full] = [Kind::Delta, Kind::Full].each_ref().map(number);
+        let is_pair = delta == full || !kinds.contains(&Kind::Delta);
+        require(is_pair, Rule::Delta, || format!("delta {delta:?} beside full {full:?}"))?;
         for kind in kinds {
             let list = shot.shelf.get(kind);
             let ended = list.filter(|list| list.next_update <= shot.now);
@@ -242,10 +246,6 @@ impl Checker {
             let states = list.and_then(|list| self.origins.get(&(origin, list.number)));
             let newest = states.and_then(|states| states.last().copied());
             require(newest >= Some(began), Rule::Stale, || format!("{kind:?} is of {states:?}, not {began}"))?;
-        }
-        if let (Some(delta), Some(full)) = (shot.shelf.get(&Kind::Delta), shot.shelf.get(&Kind::Full)) {
-            let detail = || format!("delta {} beside full {}", delta.number, full.number);
-            require(delta.number == full.number, Rule::Delta, detail)?;
         }
         Ok(())
     }

@@ -316,7 +316,7 @@ fn a_pass_that_leaves_a_crl_that_has_ended_or_half_a_pair_is_found() {
     let found = |spoil: fn(&mut Shot)| {
         let mut shot = story.last().clone();
         spoil(&mut shot);
-        story.world.checker.passed(0, &shot, &[Kind::Full]).unwrap_err().rule
+        story.world.checker.passed(0, &shot, &[Kind::Full, Kind::Delta]).unwrap_err().rule
     };
     assert_eq!(found(|shot| shot.now.clone_from(&shot.shelf[&Kind::Full].next_update)), Rule::Ended);
     assert_eq!(found(|shot| shot.shelf.get_mut(&Kind::Delta).unwrap().number -= 1), Rule::Delta);

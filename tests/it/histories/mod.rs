@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => wait.prop_map(Step::Wait),
         6 => any::<bool>().prop_map(|force| Step::Publish { force }),
         3 => (1..70u8).prop_map(Step::Killed),
-        2 => (prop::collection::vec(turn(), 1..8), any::<bool>()).prop_map(|(turns, end)| Step::Race(turns, end)),
+        4 => (prop::collection::vec(turn(), 1..8), any::<bool>()).prop_map(|(turns, end)| Step::Race(turns, end)),
         1 => fault().prop_map(Step::Fail),
         2 => (fault(), 0..60u8, 1..6u8).prop_map(|(fault, calls, times)| Step::Flaky(fault, calls, times)),
         1 => (0..3000u16).prop_map(Step::Floor),
@@ -86,6 +86,7 @@ fn failure(violation: Violation) -> TestCaseError {
     TestCaseError::fail(format!("{:?}: {}", violation.rule, violation.detail))
 }
 
+/// Shared out between four configurations; `RESCIND_CASES` says how many there are in all.
 fn cases() -> ProptestConfig {
     let cases = std::env::var("RESCIND_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000);
     ProptestConfig { cases: cases / 4, failure_persistence: None, max_shrink_iters: 3000, ..ProptestConfig::default() }

@@ -113,10 +113,12 @@ impl<'a> World<'a> {
         if is_delta && self.scope != Scope::Delta {
             return Ok(Some(Scope::Delta));
         }
-        for scope in self.ca.crl.scopes().filter(|&scope| scope != self.scope) {
+        // Its own scope first: after a crash, or with an index that was put back, that is all there is to read.
+        let others = self.ca.crl.scopes().filter(|&scope| scope != self.scope);
+        for scope in std::iter::once(self.scope).chain(others) {
             let archived = self.ca.shelf.from_archive(scope, number).await.map_err(PublishError::Archive)?;
             if archived.is_some_and(|archived| archived.bytes == stored.bytes) {
-                return Ok(Some(scope));
+                return Ok(Some(scope).filter(|&scope| scope != self.scope));
             }
         }
         Ok(None)

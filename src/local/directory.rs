@@ -113,7 +113,7 @@ impl Directory {
 
     /// Held while a file is compared and replaced, against other processes.
     fn lock(&self) -> std::io::Result<File> {
-        fs::create_dir_all(&self.root)?;
+        make_folder(&self.root)?;
         let lock = File::options().create(true).truncate(false).write(true).open(self.root.join(".lock"))?;
         lock.lock()?;
         Ok(lock)
@@ -121,7 +121,7 @@ impl Directory {
 
     fn write(&self, path: &Path, content: &Content, over: bool) -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         sweep(folder)?;
         if let Some(label) = &content.label {
             let beside_it = Beside { content: sha256(&content.bytes), label: label.clone() };
@@ -129,6 +129,14 @@ impl Directory {
         }
         write_durably(path, &content.bytes, 0o644, over)
     }
+}
+
+/// That a file stands in a folder's place is damage. "Already exists" would say that somebody else was first.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => std::io::Error::new(ErrorKind::NotADirectory, error),
+        _ => error,
+    })
 }
 
 /// The hidden file beside a file.
@@ -180,4 +188,23 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) ->
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_a_folders_place_is_not_another_writer_who_was_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("shelf");
+        let content = Content { bytes: vec![1].into(), label: None, content_type: "text/plain", cache_control: None };
+        fs::write(&file, "").unwrap();
+        for (root, name) in [(file.clone(), "a.crl"), (dir.path().to_owned(), "shelf/a.crl")] {
+            let directory = Directory::new(root);
+            assert_eq!(directory.put(name, &content).unwrap_err().trouble, Trouble::Other);
+            assert_eq!(directory.create(name, &content).unwrap_err().trouble, Trouble::Other);
+        }
+        assert_eq!(Directory::new(&file).replace("a", &content, &Version::Absent).unwrap_err().trouble, Trouble::Other);
+    }
 }

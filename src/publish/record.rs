@@ -38,7 +38,7 @@ pub(super) async fn behind(pass: &mut Pass<'_>, checked: &Checked<Crl>, label: &
     confirmed.and(derived)
 }
 
-/// Writes down what is on the shelf. Only the newest counts: a slower publisher does not overwrite a newer one's.
+/// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does not overwrite a newer one's.
 async fn confirm(
     pass: &mut Pass<'_>,
     scope: Scope,

@@ -92,7 +92,7 @@ impl<'a> World<'a> {
             healed: vec![],
         };
         world.believe(shelf);
-        let number = world.number();
+        let mut number = world.number();
         let known = world.row.as_ref().and_then(|row| row.published.as_ref());
         let is_known = match (&world.found, known) {
             (Some(found), Some(known)) => found.sha256 == known.sha256,
@@ -103,6 +103,13 @@ impl<'a> World<'a> {
             let (seq, hash, sha256) = (known.seq, known.hash.to_string(), known.sha256.clone());
             world.label = Some(Label { number: number.get(), seq, hash, sha256 });
         } else {
+            if let Some(other) = world.other_scope(number).await? {
+                let name = ca.shelf.name(&scope.file());
+                let what =
+                    format!("the shelf's {name} is the {} CRL, in the wrong place, and is replaced", other.key());
+                world.forget_shelf(what);
+                number = None;
+            }
             world.consult_archive(number).await?;
         }
         if let Some(label) = &world.label {
@@ -118,10 +125,34 @@ impl<'a> World<'a> {
             Ok(found) => self.found = found,
             Err(error) => {
                 let name = self.ca.shelf.name(&self.scope.file());
-                self.healed.push(format!("the shelf's {name} is not a CRL of ours and is replaced: {error}"));
-                self.on_shelf = false;
+                self.forget_shelf(format!("the shelf's {name} is not a CRL of ours and is replaced: {error}"));
             }
         }
+    }
+
+    fn forget_shelf(&mut self, why: String) {
+        self.healed.push(why);
+        self.found = None;
+        self.on_shelf = false;
+    }
+
+    /// Whose the shelf's CRL is, if it is ours and somebody put it into another one's place: what it lists would be
+    /// missed on every CRL of this scope. The archive has each CRL under its own scope, whatever was configured then.
+    async fn other_scope(&self, number: Option<CrlNumber>) -> Result<Option<Scope>, PublishError> {
+        let (Some(found), Some(number)) = (&self.found, number) else { return Ok(None) };
+        let is_delta = found.crl.previous(None).is_some_and(|previous| previous.crl().base_number().is_some());
+        if is_delta && self.scope != Scope::Delta {
+            return Ok(Some(Scope::Delta));
+        }
+        // Its own scope first: after a crash, or with an index that was put back, that is all there is to read.
+        let others = self.ca.crl.scopes().filter(|&scope| scope != self.scope);
+        for scope in std::iter::once(self.scope).chain(others) {
+            let archived = self.ca.shelf.from_archive(scope, number).await.map_err(PublishError::Archive)?;
+            if archived.is_some_and(|archived| archived.sha256 == found.sha256) {
+                return Ok(Some(scope).filter(|&scope| scope != self.scope));
+            }
+        }
+        Ok(None)
     }
 
     /// The archive's newest CRL stands in where the shelf's is not ours, is missing, or is older.
@@ -137,28 +168,10 @@ impl<'a> World<'a> {
             } else if self.found.as_ref().is_some_and(|found| found.sha256 == archived.sha256) {
                 // The same CRL; its label in the archive cannot have been lost in a crash.
                 self.found = Some(archived);
-            } else if self.is_elsewhere(on_shelf).await? {
-                let name = self.ca.shelf.name(&self.scope.file());
-                self.healed.push(format!("the shelf's {name} is not what was published there, and is replaced"));
-                self.on_shelf = false;
-                self.found = Some(archived);
             }
         }
         self.label = self.found.as_ref().and_then(|found| found.label.clone());
         Ok(())
-    }
-
-    /// Whether the shelf's CRL was published in another place: all of them have one key, and those of a pass have one
-    /// number. What the archive does not know may be all there is of something, and is compared instead.
-    async fn is_elsewhere(&self, number: Option<CrlNumber>) -> Result<bool, PublishError> {
-        let (Some(shelf), Some(number)) = (&self.found, number) else { return Ok(false) };
-        for scope in self.ca.crl.scopes().filter(|&scope| scope != self.scope) {
-            let archived = self.ca.shelf.from_archive(scope, number).await.map_err(PublishError::Archive)?;
-            if archived.is_some_and(|archived| archived.sha256 == shelf.sha256) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The CRL to compare with.

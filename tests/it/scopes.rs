@@ -68,6 +68,26 @@ fn a_base_goes_on_over_several_publications() {
     assert_eq!(delta(&site).serials(), ["0A02", "0A03", "0A04"]);
 }
 
+/// What expired comes back then, without any change set.
+#[test]
+fn a_delta_begins_anew_when_what_expired_is_to_be_kept() {
+    let site = Site::with_settings(DELTA);
+    site.revoke("0a01", "superseded");
+    let expired = ["revoke", "--issuer", ISSUER, "--serial", "0a02", "--not-after", "2026-01-01T00:00:00Z"];
+    site.ok(&expired);
+    site.publish(&[]);
+    site.publish(&["--force"]);
+    assert_eq!(site.crl().serials(), ["0A01"]);
+    for (keep, serials) in [(true, &["0A01", "0A02"][..]), (false, &["0A01"])] {
+        site.configure(&format!("{DELTA}keep_expired = {keep}\n"));
+        let told = site.publish(&[]);
+        assert_eq!((&told["published"], &told["error"]), (&true.into(), &serde_json::Value::Null), "{told}");
+        assert_eq!(site.crl().serials(), serials);
+        assert_eq!(delta(&site).number(), site.crl().number());
+        assert_eq!(site.publish(&[])["published"], false);
+    }
+}
+
 #[test]
 fn a_lost_delta_is_made_again_together_with_a_full_crl() {
     let site = Site::with_settings(DELTA);
@@ -79,6 +99,29 @@ fn a_lost_delta_is_made_again_together_with_a_full_crl() {
     site.publish(&[]);
     assert!(site.crl().number() > before);
     assert_eq!(delta(&site).number(), site.crl().number());
+}
+
+/// All are signed by the same key, so the signature alone does not tell whose place it is.
+#[test]
+fn a_crl_in_the_place_of_another_is_replaced_and_told() {
+    let site = Site::with_settings("[issuer.crl]\ndelta = \"4h\"\nshards = 4\n");
+    site.revoke("0a01", "superseded");
+    site.revoke("0a02", "certificateHold");
+    site.publish(&[]);
+    release(&site, "0a02");
+    site.publish(&[]);
+    let files = [".crl", "-delta.crl", "/00.crl", "/01.crl"];
+    for (place, other) in files.iter().flat_map(|place| files.map(|other| (*place, other))) {
+        let whole = fs::read(site.shelf(place)).unwrap();
+        fs::copy(site.shelf(other), site.shelf(place)).unwrap();
+        let told = site.json(&["publish"]);
+        let healed = told["issuers"][0]["healed"].to_string();
+        assert_eq!(healed.contains("in the wrong place"), place != other, "{other} as {place}: {told}");
+        let (was, is) = (Crl::read(&whole), Crl::read(&fs::read(site.shelf(place)).unwrap()));
+        assert_eq!(is.serials(), was.serials(), "{other} as {place}");
+        assert_eq!(is.extension(POINT), was.extension(POINT), "{other} as {place}");
+    }
+    site.ok(&["verify", "--issuer", ISSUER]);
 }
 
 #[test]

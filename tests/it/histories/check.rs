@@ -2,6 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+
+use super::{
+    index::Index,
+    model::{Fact, Model},
+};
 use crate::support::{crl::Crl, der};
 
 pub const SHARDS: u8 = 4;
@@ -20,8 +26,16 @@ pub enum Rule {
     WentBack,
     /// A CRL published after a revocation carries it.
     Stale,
-    /// Numbers only rise.
+    /// Numbers only rise, and are never below the time's seconds.
     NumberFell,
+    /// A number is reserved in the index before it is used, and stays reserved.
+    NotReserved,
+    /// thisUpdate only rises, and never beyond now.
+    TimeBack,
+    /// A pass leaves nothing on the shelf that has ended.
+    Ended,
+    /// Every CRL is signed by the CA's key.
+    Signature,
     /// The archive is written once, under the CRL's own number.
     ArchiveChanged,
     /// What is on the shelf is in the archive.
@@ -36,6 +50,14 @@ pub enum Rule {
     Shards,
     /// A failed pass changes nothing the world sees.
     FailedPass,
+    /// Whatever happened, the next pass that nobody disturbs repairs.
+    NotRepaired,
+    /// The journal only grows, and is one chain that leads to the head.
+    Journal,
+    /// The status rows are what the journal says.
+    Rows,
+    /// What was acknowledged is in the index, and nothing else; what contradicts it was refused.
+    Acknowledged,
 }
 
 #[derive(Clone, Debug)]
@@ -56,24 +78,21 @@ pub enum Kind {
     Shard(u8),
 }
 
-/// What a CRL says of one certificate. Times are 14 digits and `Z`, which sort.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact {
-    pub date: String,
-    pub reason: Option<u8>,
-}
-
 /// A CRL, as far as the rules are about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     pub number: u64,
     pub base: Option<u64>,
     pub this_update: String,
+    pub next_update: String,
+    /// Under the CA's key.
+    pub is_signed: bool,
     pub entries: BTreeMap<u8, Fact>,
 }
 
 impl List {
-    pub fn read(bytes: &[u8]) -> Self {
+    /// `key` is the CA's P-256 point.
+    pub fn read(bytes: &[u8], key: &[u8]) -> Self {
         let crl = Crl::read(bytes);
         let digits = |(_, digits): &(u8, String)| digits.clone();
         let entry = |entry: &crate::support::crl::Entry| {
@@ -85,54 +104,24 @@ impl List {
         });
         let entries: BTreeMap<_, _> = crl.list().iter().map(entry).collect();
         assert_eq!(entries.len(), crl.list().len(), "a serial stands twice");
-        Self { number: crl.number(), base, this_update: digits(&crl.this_update), entries }
+        let [this_update, next_update] = [&crl.this_update, &crl.next_update].map(digits);
+        Self { number: crl.number(), base, this_update, next_update, is_signed: is_signed(bytes, key), entries }
     }
 }
 
-/// A certificate that is revoked or on hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub held: bool,
-    pub fact: Fact,
+fn is_signed(crl: &[u8], key: &[u8]) -> bool {
+    let outer = der::children(der::only(crl).content);
+    let [tbs, _, signature] = outer[..] else { return false };
+    // A BIT STRING's first octet counts its unused bits.
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(tbs.whole, &signature.content[1..]).is_ok()
 }
 
-/// Everything that was told, one state after the other.
-#[derive(Clone, Debug)]
-pub struct Model {
-    /// From the empty one on.
-    pub versions: Vec<BTreeMap<u8, Row>>,
-    /// When certificates end, as known at each version.
-    pub ends: Vec<BTreeMap<u8, String>>,
-}
-
-impl Model {
-    pub fn new() -> Self {
-        Self { versions: vec![BTreeMap::new()], ends: vec![BTreeMap::new()] }
-    }
-
-    pub fn last(&self) -> usize {
-        self.versions.len() - 1
-    }
-
-    /// The first version since which nothing changed that a CRL can show: telling something twice changes nothing.
-    pub fn settled(&self) -> usize {
-        let same = self.versions.iter().rev().take_while(|rows| *rows == self.rows()).count();
-        self.versions.len() - same
-    }
-
-    pub fn rows(&self) -> &BTreeMap<u8, Row> {
-        &self.versions[self.last()]
-    }
-
-    pub fn push(&mut self, rows: BTreeMap<u8, Row>, ends: BTreeMap<u8, String>) {
-        self.versions.push(rows);
-        self.ends.push(ends);
-    }
-}
-
-/// What the world and the archive show at a moment.
+/// What the world, the archive and the index show at a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Shot {
+    /// 14 digits and `Z`.
+    pub now: String,
+    pub index: Index,
     pub shelf: BTreeMap<Kind, List>,
     pub archive: BTreeMap<(Kind, u64), List>,
 }
@@ -143,10 +132,12 @@ pub struct Checker {
     seen: Shot,
     /// The states of the model that an archived CRL may have been made from.
     origins: BTreeMap<(Kind, u64), BTreeSet<usize>>,
-    /// The highest number that each place of the shelf ever had.
-    highest: BTreeMap<Kind, u64>,
+    /// The highest number that each place of the shelf ever had, and its thisUpdate.
+    highest: BTreeMap<Kind, (u64, String)>,
     /// What somebody else put there.
     foreign: BTreeMap<Kind, Option<List>>,
+    /// The number of a CRL that was taken over: new ones are above it.
+    pub floor: u64,
 }
 
 impl Checker {
@@ -155,14 +146,16 @@ impl Checker {
         self.foreign.insert(kind, with);
     }
 
-    /// Looks at everything, at any moment.
-    pub fn look(&mut self, shot: Shot, model: &Model) -> Result<(), Violation> {
+    /// Looks at everything, at any moment. What is new was published by somebody who began when the model was at
+    /// `since`, or later.
+    pub fn look(&mut self, shot: Shot, model: &Model, since: usize) -> Result<(), Violation> {
+        shot.index.holds(&self.seen.index, model)?;
         self.archive_is_written_once(&shot)?;
         let new: Vec<_> = shot.archive.keys().filter(|key| !self.seen.archive.contains_key(key)).copied().collect();
         for key in new {
-            let list = &shot.archive[&key];
-            require(list.number == key.1, Rule::ArchiveChanged, || format!("{key:?} has number {}", list.number))?;
-            self.origin(key, &shot, model)?;
+            is_well_made(key, &shot)?;
+            require(key.1 > self.floor, Rule::NumberFell, || format!("{key:?} after {} was taken over", self.floor))?;
+            self.origin(key, &shot, model, since)?;
         }
         self.origins_go_on()?;
         self.shelf(&shot)?;
@@ -176,12 +169,8 @@ impl Checker {
         })
     }
 
-    fn origin(&mut self, key: (Kind, u64), shot: &Shot, model: &Model) -> Result<(), Violation> {
+    fn origin(&mut self, key: (Kind, u64), shot: &Shot, model: &Model, since: usize) -> Result<(), Violation> {
         let list = &shot.archive[&key];
-        if let Kind::Shard(index) = key.0 {
-            let other = list.entries.keys().find(|&&serial| serial % SHARDS != index);
-            require(other.is_none(), Rule::WrongShard, || format!("{other:?} is on shard {index}"))?;
-        }
         if key.0 == Kind::Delta {
             return delta_fits(list, shot);
         }
@@ -192,7 +181,7 @@ impl Checker {
             .map(|(_, list)| list)
             .collect();
         let from = |version: &usize| says(key.0, list, *version, model, &before);
-        let found: BTreeSet<_> = (0..=model.last()).filter(|version| from(version).is_ok()).collect();
+        let found: BTreeSet<_> = (since..=model.last()).filter(|version| from(version).is_ok()).collect();
         if found.is_empty() {
             return from(&model.last());
         }
@@ -231,25 +220,32 @@ impl Checker {
             }
             let now = now.ok_or_else(|| Violation { rule: Rule::Lost, detail: format!("{kind:?} is gone") })?;
             let archived = shot.archive.get(&(kind, now.number));
-            let highest = self.highest.get(&kind).copied();
-            require(highest < Some(now.number), Rule::NumberFell, || format!("{kind:?} {} < {highest:?}", now.number))?;
+            if let Some((highest, last)) = self.highest.get(&kind) {
+                let detail = || format!("{kind:?} {} of {} after {highest} of {last}", now.number, now.this_update);
+                require(*highest < now.number, Rule::NumberFell, detail)?;
+                require(*last <= now.this_update, Rule::TimeBack, detail)?;
+            }
             require(archived == Some(now), Rule::NotArchived, || format!("{kind:?} {now:?}, archived: {archived:?}"))?;
-            self.highest.insert(kind, now.number);
+            self.highest.insert(kind, (now.number, now.this_update.clone()));
         }
         Ok(())
     }
 
     /// After a pass that began when the model was at `began` and did not fail: all that was told before is out.
     pub fn passed(&self, began: usize, shot: &Shot, kinds: &[Kind]) -> Result<(), Violation> {
-        for kind in kinds.iter().filter(|kind| **kind != Kind::Delta) {
-            let number = shot.shelf.get(kind).map(|list| list.number);
-            let states = number.and_then(|number| self.origins.get(&(*kind, number)));
+        let number = |kind| shot.shelf.get(kind).map(|list| list.number);
+        let [delta, full] = [Kind::Delta, Kind::Full].each_ref().map(number);
+        let is_pair = delta == full || !kinds.contains(&Kind::Delta);
+        require(is_pair, Rule::Delta, || format!("delta {delta:?} beside full {full:?}"))?;
+        for kind in kinds {
+            let list = shot.shelf.get(kind);
+            let ended = list.filter(|list| list.next_update <= shot.now);
+            require(ended.is_none(), Rule::Ended, || format!("{kind:?} at {}: {ended:?}", shot.now))?;
+            // A delta CRL says what the full CRL of its number says.
+            let origin = if *kind == Kind::Delta { Kind::Full } else { *kind };
+            let states = list.and_then(|list| self.origins.get(&(origin, list.number)));
             let newest = states.and_then(|states| states.last().copied());
             require(newest >= Some(began), Rule::Stale, || format!("{kind:?} is of {states:?}, not {began}"))?;
-        }
-        if let (Some(delta), Some(full)) = (shot.shelf.get(&Kind::Delta), shot.shelf.get(&Kind::Full)) {
-            let detail = || format!("delta {} beside full {}", delta.number, full.number);
-            require(delta.number == full.number, Rule::Delta, detail)?;
         }
         Ok(())
     }
@@ -268,6 +264,22 @@ impl Checker {
         let whole: BTreeMap<_, _> = full.entries.iter().filter_map(lasting).collect();
         require(union == whole, Rule::Shards, || format!("shards {union:?}, full {whole:?}"))
     }
+}
+
+/// What a new CRL must be, whatever it lists.
+fn is_well_made(key: (Kind, u64), shot: &Shot) -> Result<(), Violation> {
+    let list = &shot.archive[&key];
+    let detail = || format!("{key:?} at {}, {} reserved: {list:?}", shot.now, shot.index.reserved);
+    require(list.is_signed, Rule::Signature, detail)?;
+    require(list.number == key.1, Rule::ArchiveChanged, detail)?;
+    require(list.number >= der::seconds(&shot.now), Rule::NumberFell, detail)?;
+    require(list.number <= shot.index.reserved, Rule::NotReserved, detail)?;
+    require(list.this_update <= shot.now, Rule::TimeBack, detail)?;
+    if let Kind::Shard(index) = key.0 {
+        let other = list.entries.keys().find(|&&serial| serial % SHARDS != index);
+        require(other.is_none(), Rule::WrongShard, || format!("{other:?} is on shard {index}"))?;
+    }
+    Ok(())
 }
 
 /// Whether a CRL says what the model said at a version.
@@ -299,7 +311,7 @@ fn delta_fits(delta: &List, shot: &Shot) -> Result<(), Violation> {
     let lost = |what: &str| Violation { rule: Rule::Delta, detail: format!("delta {}: {what}", delta.number) };
     let full = shot.archive.get(&(Kind::Full, delta.number)).ok_or_else(|| lost("no full CRL of its number"))?;
     let base = delta.base.ok_or_else(|| lost("no base"))?;
-    let base = base.min(delta.number);
+    require(base <= delta.number, Rule::Delta, || format!("delta {} with base {base}", delta.number))?;
     shot.archive.get(&(Kind::Full, base)).ok_or_else(|| lost("its base is not in the archive"))?;
     for ((_, number), old) in shot.archive.range((Kind::Full, base)..=(Kind::Full, delta.number)) {
         let mut entries = old.entries.clone();

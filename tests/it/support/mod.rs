@@ -14,6 +14,7 @@ use std::{
     future::Future,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     task::{Context, Poll, Waker},
     time::{Duration, Instant, SystemTime},
 };
@@ -280,6 +281,18 @@ impl Site {
         }
         found
     }
+}
+
+/// A folder with `ca.pem` and `ca.key.pem` of a CA that all such folders share; in memory, where there is one: a million
+/// fsyncs are no part of the rules.
+pub fn folder() -> tempfile::TempDir {
+    static SITE: OnceLock<Site> = OnceLock::new();
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    for name in ["ca.pem", "ca.key.pem"] {
+        fs::copy(SITE.get_or_init(Site::new).path(name), dir.path().join(name)).unwrap();
+    }
+    dir
 }
 
 /// The configuration of one issuer, with more of its settings.

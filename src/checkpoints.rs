@@ -4,6 +4,11 @@
 //! says, and the journal has the change set that it ends with. Anything else costs time, and never truth: the journal
 //! is then read from its beginning.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
 use crate::{
     ca::Ca,
     core::{
@@ -30,12 +35,14 @@ const ROWS_EACH: u64 = 4096;
 pub struct Checkpoints {
     issuer: String,
     store: Store,
+    /// Whether the last one could not be used, so that another is due.
+    is_useless: Arc<AtomicBool>,
 }
 
 impl Checkpoints {
     /// The place of the issuer with this name.
     pub fn new(issuer: &str, store: Store) -> Self {
-        Self { issuer: issuer.to_owned(), store }
+        Self { issuer: issuer.to_owned(), store, is_useless: Arc::default() }
     }
 
     fn name(&self, seq: u64) -> String {
@@ -48,6 +55,7 @@ pub(crate) async fn load(ca: &Ca) -> Option<Fold> {
     match try_load(ca).await {
         Ok(fold) => fold,
         Err(why) => {
+            ca.checkpoints.is_useless.store(true, Relaxed);
             tracing::warn!(
                 issuer = ca.name,
                 why,
@@ -76,13 +84,14 @@ async fn try_load(ca: &Ca) -> Result<Option<Fold>, String> {
     }
 }
 
-/// Writes a checkpoint if enough has changed since the last one. Only the last two are kept.
+/// Writes a checkpoint if enough has changed since the last one, or that is of no use. Only the last two are kept.
 pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<(), DriverError> {
     let found = ca.index.scope(&ca.name, SCOPE).await?;
     let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
     let (last, before) = (row.as_ref().map(|row| row.number.get()), row.and_then(|row| row.published));
     let (seq, rows) = (replica.head().seq, replica.counts().total());
-    if seq < before.as_ref().map_or(0, |before| before.seq) + TAIL + rows / ROWS_EACH {
+    let is_useless = ca.checkpoints.is_useless.load(Relaxed);
+    if !is_useless && seq < before.as_ref().map_or(0, |before| before.seq) + TAIL + rows / ROWS_EACH {
         return Ok(());
     }
     let Some(bytes) = checkpoint::write(replica, &ca.issuer.spki_hash()) else { return Ok(()) };
@@ -90,15 +99,16 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
     ca.checkpoints.store.put_state(&ca.checkpoints.name(seq), bytes).await?;
     let hash = replica.head().hash;
     let published = Published { seq, hash, sha256, this_update: now, next_update: now, published_at: now };
+    let before = before.map(|before| before.seq).filter(|&before| before != seq);
     // The row's number is the one before, which is still being read, maybe; the one before that is not.
-    let number = CrlNumber::known(before.map_or(0, |before| before.seq));
+    let number = CrlNumber::known(before.or(last).unwrap_or(0));
     match ca.index.put_scope(&ca.name, SCOPE, ScopeRow { number, published: Some(published) }, version).await {
-        Ok(_) => {}
+        Ok(_) => ca.checkpoints.is_useless.store(false, Relaxed),
         // Another publisher wrote one, which is as good.
         Err(error) if error.trouble == Trouble::Conflict => return Ok(()),
         Err(error) => return Err(error),
     }
-    match last.filter(|&last| last > 0) {
+    match last.filter(|&last| last > 0 && before.is_some()) {
         Some(last) => ca.checkpoints.store.remove(&ca.checkpoints.name(last)).await,
         None => Ok(()),
     }

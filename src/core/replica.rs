@@ -133,10 +133,10 @@ impl Fold {
             self.recent.extend(changed.into_iter().map(|status| (status.serial, status)));
         } else {
             if !self.recent.is_empty() {
-                self.base = Arc::new(self.rows().copied().collect());
+                self.base = Arc::new(collected(&self.base, self.recent.values()));
                 self.recent.clear();
             }
-            self.base = Arc::new(merged(&self.base, changed.iter()).copied().collect());
+            self.base = Arc::new(collected(&self.base, changed.iter()));
         }
     }
 
@@ -219,6 +219,14 @@ fn merged<'a>(mut base: &'a [Status], newer: impl Iterator<Item = &'a Status>) -
         base = &rest[rest.first().filter(is_hidden).map_or(0, |_| 1)..];
         run.iter().chain(newer)
     })
+}
+
+/// The rows of [`merged`].
+fn collected<'a>(base: &'a [Status], newer: impl ExactSizeIterator<Item = &'a Status>) -> Vec<Status> {
+    let mut rows = Vec::with_capacity(base.len() + newer.len());
+    // Not `collect`, which takes one row at a time.
+    merged(base, newer).for_each(|status| rows.push(*status));
+    rows
 }
 
 #[cfg(test)]

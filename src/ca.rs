@@ -16,7 +16,7 @@ use crate::{
     config::{Config, CrlConfig, IssuerConfig, Location, OcspConfig},
     core::{
         certificate::Certificate,
-        changeset::Head,
+        changeset::{Head, Linked},
         issuer::Issuer,
         replica::{Fold, Replica, ReplicaError},
     },
@@ -172,6 +172,20 @@ impl Ca {
         Ok(found.first().is_some_and(|linked| linked.hash.to_string() == label.hash))
     }
 
+    /// The next change sets up to `head`: so many that merging them costs in proportion to what they are, and no more
+    /// than is good for memory.
+    async fn read_on(&self, fold: &Fold, head: u64) -> Result<Vec<Linked>, DriverError> {
+        let (mut sets, mut rows, mut seq) = (vec![], 0, fold.seq());
+        while seq < head && rows <= fold.base_len() / 8 {
+            let page = self.index.journal(&self.name, seq, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            seq = last.set.seq;
+            rows += page.iter().map(|linked| linked.set.changes.len()).sum::<usize>();
+            sets.extend(page);
+        }
+        Ok(sets)
+    }
+
     /// Reads the index, or what is new in it since `known`, until it is level with the head.
     pub async fn level(&self, known: Option<&Replica>) -> Result<Replica, LevelError> {
         let distrust = |error| LevelError::Replica { name: self.name.clone(), error };
@@ -197,7 +211,7 @@ impl Ca {
                 return Err(distrust(ReplicaError::Behind { head: head.seq, journal: fold.seq() }));
             }
             while fold.seq() < head.seq {
-                let sets = self.index.journal(&self.name, fold.seq(), PAGE).await?;
+                let sets = self.read_on(&fold, head.seq).await?;
                 if sets.is_empty() {
                     return Err(distrust(ReplicaError::Behind { head: head.seq, journal: fold.seq() }));
                 }

@@ -125,9 +125,11 @@ impl Fold {
         // The newest row of each serial comes first, and is kept.
         changed.sort_unstable_by_key(|status| (status.serial, u64::MAX - status.seq));
         changed.dedup_by_key(|status| status.serial);
+        let mut base = &self.base[..];
         for status in &changed {
-            let old = self.get(&status.serial).map(|old| old.state);
-            self.head.counts.change(old, status.state);
+            base = &base[before(base, &status.serial)..];
+            let old = self.recent.get(&status.serial).or(base.first().filter(|old| old.serial == status.serial));
+            self.head.counts.change(old.map(|old| old.state), status.state);
         }
         if self.recent.len() + changed.len() <= RECENT {
             self.recent.extend(changed.into_iter().map(|status| (status.serial, status)));
@@ -145,6 +147,11 @@ impl Fold {
             let at = self.base.binary_search_by_key(serial, |status| status.serial).ok()?;
             self.base.get(at)
         })
+    }
+
+    /// How many rows a merge goes through.
+    pub fn base_len(&self) -> usize {
+        self.base.len()
     }
 
     /// All rows so far, in order of serial.
@@ -213,12 +220,23 @@ impl Replica {
 /// rows is passed on as a slice, so that `for_each` costs little more than a loop over the base.
 fn merged<'a>(mut base: &'a [Status], newer: impl Iterator<Item = &'a Status>) -> impl Iterator<Item = &'a Status> {
     newer.map(Some).chain([None]).flat_map(move |newer| {
-        let end = newer.map_or(base.len(), |newer| base.partition_point(|older| older.serial < newer.serial));
+        let end = newer.map_or(base.len(), |newer| before(base, &newer.serial));
         let (run, rest) = base.split_at(end);
         let is_hidden = |older: &&Status| newer.is_some_and(|newer| newer.serial == older.serial);
         base = &rest[rest.first().filter(is_hidden).map_or(0, |_| 1)..];
         run.iter().chain(newer)
     })
+}
+
+/// How many rows stand before `serial`. Looks nearby first: whoever goes through a list in order finds the next place a
+/// few rows ahead.
+fn before(rows: &[Status], serial: &Serial) -> usize {
+    let mut end = 1;
+    while rows.get(end - 1).is_some_and(|row| row.serial < *serial) {
+        end *= 2;
+    }
+    let start = end / 2;
+    start + rows[start..end.min(rows.len())].partition_point(|row| row.serial < *serial)
 }
 
 /// The rows of [`merged`].

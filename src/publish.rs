@@ -15,6 +15,8 @@ mod world;
 use renew::renew;
 use world::World;
 
+use bytes::Bytes;
+
 use crate::{
     ca::{Ca, LevelError},
     checkpoints,
@@ -210,7 +212,14 @@ async fn publish_crl(
     let replica = ca.level(known).await?;
     let mut pass =
         Pass { ca, replica: &replica, options: options.clone(), now, line: Line::of(&world), is_remarked: false };
-    let mut outcome = full_and_delta(&mut pass, &world, beside.as_ref()).await?;
+    let (mut outcome, full) = full_and_delta(&mut pass, &world, beside.as_ref()).await?;
+    // What was there before, and the twin of a large CRL, need not be in memory together.
+    drop((world, beside));
+    if let Some(full) = full
+        && let Err(error) = record::derive(ca, &full, true).await
+    {
+        outcome.trouble(PublishError::Replace(error).to_string());
+    }
     if outcome.reason != Reason::LostRace {
         shards::publish(&mut pass, &mut outcome).await?;
     }
@@ -223,12 +232,13 @@ async fn publish_crl(
     Ok(outcome)
 }
 
-/// The full CRL, and the delta CRL that goes with it: RFC 5280 §5.2.4 asks for a complete CRL with each delta.
+/// The full CRL, and the delta CRL that goes with it: RFC 5280 §5.2.4 asks for a complete CRL with each delta. Also
+/// gives the full CRL's bytes, if it is a new one.
 async fn full_and_delta(
     pass: &mut Pass<'_>,
     world: &World<'_>,
     beside: Option<&World<'_>>,
-) -> Result<Outcome, PublishError> {
+) -> Result<(Outcome, Option<Bytes>), PublishError> {
     let healed = world.healed.iter().chain(beside.into_iter().flat_map(|world| &world.healed)).cloned().collect();
     let previous = world.previous();
     let crl = plan::plan(pass, Scope::Full, previous.as_ref())?;
@@ -253,15 +263,15 @@ async fn full_and_delta(
                 record::finish(pass, beside).await?;
             }
         }
-        return Ok(outcome(false, number, reason));
+        return Ok((outcome(false, number, reason), None));
     }
     let floor = beside.and_then(World::number).max(number);
     let Some(reserved) = pass.reserve(floor).await? else {
-        return Ok(outcome(false, number, Reason::LostRace));
+        return Ok((outcome(false, number, Reason::LostRace), None));
     };
     let planned = Crl { number: reserved, ..crl };
     let full = match issue(pass, planned.clone(), world, None).await? {
-        Issued::Lost => return Ok(outcome(false, Some(reserved), Reason::LostRace)),
+        Issued::Lost => return Ok((outcome(false, Some(reserved), Reason::LostRace), None)),
         issued => issued,
     };
     let mut outcome = outcome(matches!(full, Issued::Out(..)), Some(reserved), reason);
@@ -275,7 +285,7 @@ async fn full_and_delta(
             Err(error) => return Err(error),
         }
     }
-    Ok(outcome)
+    Ok((outcome, full.shared()))
 }
 
 /// The delta CRL that goes with the full CRL `planned`, which was just issued.
@@ -309,6 +319,14 @@ enum Issued {
 }
 
 impl Issued {
+    /// The bytes of what is out.
+    fn shared(&self) -> Option<Bytes> {
+        match self {
+            Self::Out(checked, _) => Some(checked.shared()),
+            Self::Dry(_) | Self::Lost => None,
+        }
+    }
+
     fn read(&self) -> Result<CrlRef<'_>, CrlError> {
         match self {
             Self::Out(checked, _) => Ok(SignedCrl::read(checked.bytes())?.crl),

@@ -115,6 +115,16 @@ impl Store {
         }
     }
 
+    /// Whether the content is this.
+    async fn holds(&self, name: &str, bytes: Bytes) -> Result<bool, DriverError> {
+        match self {
+            Self::Local(directory) => {
+                blocking(directory, name, move |directory, name| directory.holds(name, &bytes)).await
+            }
+            Self::Azure(container) => Ok(container.get(name).await?.is_some_and(|stored| stored.bytes == bytes)),
+        }
+    }
+
     async fn replace(&self, name: &str, content: Content, expected: Version) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {
@@ -251,9 +261,10 @@ impl Shelf {
         content_type: &'static str,
         bytes: Vec<u8>,
     ) -> Result<(), DriverError> {
-        match self.shelf.get(&self.name(suffix)).await? {
-            Some(stored) if stored.bytes == bytes => Ok(()),
-            _ => self.put_derived(suffix, content_type, bytes).await,
+        let bytes = Bytes::from(bytes);
+        match self.shelf.holds(&self.name(suffix), bytes.clone()).await? {
+            true => Ok(()),
+            false => self.put_derived(suffix, content_type, bytes).await,
         }
     }
 
@@ -262,7 +273,7 @@ impl Shelf {
         &self,
         suffix: &str,
         content_type: &'static str,
-        bytes: Vec<u8>,
+        bytes: impl Into<Bytes>,
     ) -> Result<(), DriverError> {
         self.shelf.put(&self.name(suffix), self.content(bytes.into(), None, content_type)).await
     }

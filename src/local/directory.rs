@@ -6,11 +6,14 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Write},
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::{
+    core::serial::hex,
     driver::{DriverError, Trouble, Version},
     shelf::{Content, Label, MOST_OCTETS, Stored, sha256},
 };
@@ -54,13 +57,39 @@ impl Directory {
         Ok(Some(Stored { bytes, version: Version::At(sha256.clone()), sha256, label, modified }))
     }
 
+    /// Whether a file has just this content; what is there is not taken into memory for that.
+    pub(crate) fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool, DriverError> {
+        Ok(self.version(name)? == Version::At(sha256(bytes)))
+    }
+
+    /// The version that [`Self::get`] would give.
+    fn version(&self, name: &str) -> Result<Version, DriverError> {
+        let path = self.root.join(name);
+        let mut hash = Sha256::new();
+        let read = File::open(&path).and_then(|mut file| {
+            let is_large = file.metadata()?.len() > MOST_OCTETS;
+            let mut part = vec![0; 64 << 10];
+            let mut len = if is_large { 0 } else { file.read(&mut part)? };
+            while len > 0 {
+                hash.update(&part[..len]);
+                len = file.read(&mut part)?;
+            }
+            Ok(is_large)
+        });
+        match read {
+            Ok(true) => Ok(Version::At(TOO_LARGE.into())),
+            Ok(false) => Ok(Version::At(hex(&hash.finalize()))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Version::Absent),
+            Err(error) => Err(DriverError::io(format!("read {}", path.display()), error)),
+        }
+    }
+
     /// Replaces a file, if it is still `expected`.
     pub(crate) fn replace(&self, name: &str, content: &Content, expected: &Version) -> Result<(), DriverError> {
         let path = self.root.join(name);
         let doing = || format!("replace {}", path.display());
         let _lock = self.lock().map_err(|error| DriverError::io(doing(), error))?;
-        let found = self.get(name)?.map_or(Version::Absent, |stored| stored.version);
-        if found != *expected {
+        if self.version(name)? != *expected {
             return Err(DriverError::new(doing(), Trouble::Conflict));
         }
         self.write(&path, content, true).map_err(|error| DriverError::io(doing(), error))

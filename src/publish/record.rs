@@ -33,9 +33,7 @@ pub(super) async fn behind(pass: &mut Pass<'_>, checked: &Checked<Crl>, label: &
         next_update: crl.window.next(),
         published_at: pass.now,
     };
-    let confirmed = confirm(pass, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm);
-    let derived = derive(pass.ca, crl.scope, checked.bytes(), true).await.map_err(PublishError::Replace);
-    confirmed.and(derived)
+    confirm(pass, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm)
 }
 
 /// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does not overwrite a newer one's.
@@ -86,17 +84,17 @@ pub(super) async fn finish(pass: &mut Pass<'_>, world: &World<'_>) -> Result<(),
         let published = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
         confirm(pass, world.scope, &published, number).await.map_err(PublishError::Confirm)?;
     }
-    derive(pass.ca, world.scope, found.crl.bytes(), false).await.map_err(PublishError::Replace)
+    match world.scope {
+        Scope::Full => derive(pass.ca, found.crl.bytes(), false).await.map_err(PublishError::Replace),
+        Scope::Delta | Scope::Shard(_) => Ok(()),
+    }
 }
 
 const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");
 
 /// What stands beside the full CRL on the shelf and follows from it: its PEM twin, and the CA certificate. A new CRL's
 /// twin is written without a look at the old one, which may be large.
-async fn derive(ca: &Ca, scope: Scope, crl: &[u8], is_new: bool) -> Result<(), DriverError> {
-    if scope != Scope::Full {
-        return Ok(());
-    }
+pub(super) async fn derive(ca: &Ca, crl: &[u8], is_new: bool) -> Result<(), DriverError> {
     let pem = write::pem("X509 CRL", crl).into_bytes();
     if is_new {
         ca.shelf.put_derived(PEM.0, PEM.1, pem).await?;

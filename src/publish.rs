@@ -280,6 +280,7 @@ async fn full_and_delta(
         let issued = delta(pass, &planned, &full, world, beside).await;
         // Where the full CRL is out, a delta CRL that is not is a trouble, and the next pass's work.
         match issued {
+            Ok(Issued::Lost) => outcome.trouble("delta CRL: another publisher was first".to_owned()),
             Ok(issued) => outcome.add(&issued),
             Err(error) if outcome.published => outcome.trouble(format!("delta CRL: {error}")),
             Err(error) => return Err(error),

@@ -206,6 +206,8 @@ impl<'a> Differences<'a> {
         }
         if new.revoked_at != old.revoked_at {
             self.moved.add(|| format!("{} from {} to {}", old.serial, old.revoked_at, new.revoked_at));
+        } else if new.invalidity_date != old.invalidity_date {
+            self.moved.add(|| format!("{} with another invalidity date", old.serial));
         }
         if new.reason().ok().flatten() != old.reason().ok().flatten() {
             self.reasons.add(|| old.serial.to_string());
@@ -231,7 +233,7 @@ fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, finding
         Some(_) => vanished.tell(findings, "entry_vanished", what),
         None => vanished.tell(findings, "empty_after_entries", &format!("{what}, and the new CRL is empty")),
     }
-    moved.tell(findings, "date_moved", "revocation dates moved without a change set that says so");
+    moved.tell(findings, "date_moved", "dates moved without a change set that says so");
     reasons.tell(findings, "reason_changed", "reasons changed without a change set that says so");
 }
 

@@ -126,6 +126,12 @@ struct Asked<'a> {
     level_at: Timestamp,
 }
 
+impl<'a> Asked<'a> {
+    fn of(request: &'a Request<'a>, statuses: &'a [CertStatus], level_at: Timestamp) -> Self {
+        Self { cert_ids: &request.cert_ids, nonce: request.nonce, statuses, level_at }
+    }
+}
+
 impl Responder {
     /// Answers for these issuers; knows nothing until the first [`Served::refresh`].
     pub fn new(cas: Vec<Ca>) -> Self {
@@ -218,9 +224,7 @@ impl Responder {
             return self.kept(&Question { issuer, known, id: *id, status, level_at: *level_at, place }, now);
         }
         let statuses: Vec<_> = request.cert_ids.iter().map(|id| served.status(id, find(replica, id))).collect();
-        let Request { cert_ids, nonce, .. } = request;
-        let asked = Asked { cert_ids, nonce: *nonce, statuses: &statuses, level_at: *level_at };
-        self.sign_asked(issuer, &asked, credential, now)
+        self.sign_asked(issuer, &Asked::of(request, &statuses, *level_at), credential, now)
     }
 
     /// From rows of the index, while the whole is being read.
@@ -241,8 +245,7 @@ impl Responder {
         }
         let status = |id: &CertId<'_>| served.status(id, id.serial.as_ref().and_then(row));
         let statuses: Vec<_> = request.cert_ids.iter().map(status).collect();
-        let Request { cert_ids, nonce, .. } = request;
-        self.sign_asked(issuer, &Asked { cert_ids, nonce: *nonce, statuses: &statuses, level_at: now }, credential, now)
+        self.sign_asked(issuer, &Asked::of(request, &statuses, now), credential, now)
     }
 
     fn sign_asked(

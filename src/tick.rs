@@ -1,6 +1,12 @@
 //! One tick of the timer: a pass over every issuer, and the alarms that follow from it.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
+use tracing::Instrument;
 
 use crate::{
     core::time::Timestamp,
@@ -24,8 +30,28 @@ pub struct Ticked {
     pub failed: Vec<String>,
 }
 
-/// A pass over every issuer.
-pub async fn tick(app: &App) -> Ticked {
+/// A pass over every issuer, on a thread of its own: a large CRL keeps a processor for a good part of a second, and OCSP
+/// is answered meanwhile. Whoever lets go of the future ends the pass where it next waits, as with any other.
+pub async fn tick(app: &Arc<App>) -> Ticked {
+    let (wanted, mut unwanted) = oneshot::channel::<()>();
+    let (app, runtime) = (Arc::clone(app), Handle::current());
+    let passes = async move {
+        tokio::select! {
+            ticked = all(&app) => ticked,
+            _ = &mut unwanted => Ticked::default(),
+        }
+    };
+    // What is logged there belongs to the same invocation.
+    let passes = passes.in_current_span();
+    let ticked = spawn_blocking(move || runtime.block_on(passes)).await;
+    drop(wanted);
+    ticked.unwrap_or_else(|error| {
+        tracing::error!(%error, "a pass ended by itself");
+        Ticked { done: vec![], failed: vec![format!("a pass ended by itself: {error}")] }
+    })
+}
+
+async fn all(app: &App) -> Ticked {
     let mut ticked = Ticked::default();
     let start = (app.clock)();
     for served in app.responder.issuers() {

@@ -87,6 +87,23 @@ pub(crate) mod row_key {
         format!("s.{}", serial.row_key())
     }
 
+    /// Before the certificates' rows that come after this one's, or before all.
+    pub(crate) fn after(serial: Option<Serial>) -> String {
+        serial.map_or_else(|| "s.".to_owned(), |serial| status(&serial))
+    }
+
+    /// Whose row has this key; none where no certificate's has.
+    pub(crate) fn serial(key: &str) -> Option<Serial> {
+        let serial = Serial::from_hex(key.strip_prefix("s.")?).ok()?;
+        // There is one key for a serial number: another spelling of it is another row.
+        (status(&serial) == key).then_some(serial)
+    }
+
+    /// What is wrong where [`serial`] finds none.
+    pub(crate) fn not_a_serials(key: &str) -> String {
+        format!("the row {key:?} stands among the certificates' rows, and its key is no serial number's")
+    }
+
     /// That of the last CRL of a scope.
     pub(crate) fn scope(scope: &str) -> String {
         format!("p.{scope}")
@@ -134,6 +151,15 @@ impl Index {
         }
     }
 
+    /// At most `limit` status rows of serials above `after`, in order of serial; fewer only where there are no more. A
+    /// row under a key that is no serial's is an error, as damaged ones are.
+    pub async fn rows(&self, issuer: &str, after: Option<Serial>, limit: u32) -> Result<Vec<Status>, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.rows(issuer, after, limit).await,
+            Self::Azure(table) => table.rows(issuer, after, limit).await,
+        }
+    }
+
     /// The row of a CRL scope, such as `full`, and its version.
     pub async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
         match self {
@@ -153,6 +179,22 @@ impl Index {
         match self {
             Self::Local(sqlite) => sqlite.put_scope(issuer, scope, row, expected).await,
             Self::Azure(table) => table.put_scope(issuer, scope, row, expected).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::row_key;
+    use crate::core::serial::Serial;
+
+    #[test]
+    fn a_serial_has_one_row_key_and_no_other_spelling() {
+        let serial = Serial::from_hex("0a2e").unwrap();
+        let key = row_key::status(&serial);
+        assert_eq!(row_key::serial(&key), Some(serial));
+        for other in ["s.0a2e", "s.", "head", &key.to_uppercase(), &key.replace("2e", "2E"), &format!("{key}0")] {
+            assert_eq!(row_key::serial(other), None, "{other}");
         }
     }
 }

@@ -1,24 +1,26 @@
 //! The auditor's stories: is everything still as it was written, and what did relying parties know at some time?
 //!
 //! Nothing stored is trusted here: the journal is read from its beginning, past any checkpoint; every archived CRL is
-//! believed only under the issuer's own key, and must say what the journal said at its change set.
+//! believed only under the issuer's own key, and must say what the journal said at its change set; every status row,
+//! looked for or not, is one of the journal's.
 
-use std::time::UNIX_EPOCH;
+mod archive;
+mod known;
+
+use std::collections::HashMap;
+
+pub use known::{Known, known_at};
 
 use crate::{
     ca::Ca,
     core::{
-        changeset::Head,
-        compare::Previous,
-        crl::{EXPIRED_CERTS_ON_CRL, Entry},
+        changeset::{Head, Linked},
         replica::{Fold, ReplicaError},
         revocation::Status,
         scope::Scope,
         serial::{CrlNumber, Serial},
-        time::Timestamp,
     },
     driver::DriverError,
-    shelf::{Stored, sha256},
 };
 
 /// What was found to be right.
@@ -68,47 +70,40 @@ pub enum VerifyError {
 }
 
 /// Change sets, and status rows, read at once.
-const PAGE: u32 = 1024;
-const ROWS: usize = 256;
+const PAGE: u32 = 1000;
+
+/// How often to read on when the head moves on while the journal is read.
+const MOVES: usize = 100;
 
 /// Recomputes the journal, and compares status rows, archive and shelf with it. `progress` is told what is looked at.
+/// The journal's rows are in memory once; everything else is read piece by piece. Commits may go on meanwhile.
 pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     // Under another key every archived CRL would look forged; that is not what is wrong then.
     Fold::new(&ca.issuer.spki_hash()).read(&ca.index.journal(&ca.name, 0, 1).await?)?;
-    let mut journal = Journal { ca, fold: Fold::new(&ca.issuer.spki_hash()), ahead: vec![] };
+    let mut journal = Journal::new(ca);
+    let mut archived = vec![];
     for scope in ca.crl.scopes() {
-        let mut numbers = ca.shelf.archived_numbers(scope).await?;
-        numbers.sort_unstable();
-        for &number in &numbers {
-            progress(format!("archived {} CRL {number}", scope.key()));
-            archived(ca, scope, number, (scope == Scope::Full).then_some(&mut journal)).await?;
-            report.crls += 1;
-        }
-        shelf(ca, scope, numbers.last().copied()).await?;
+        let numbers = ca.shelf.archived_numbers(scope).await?;
+        archived.extend(numbers.into_iter().map(|number| (number, scope)));
+    }
+    // Roughly the order in which they were made, so that the journal is read about once. A delta CRL has the number of
+    // its full CRL, and stands behind it.
+    archived.sort_by_key(|&(number, _)| number);
+    let mut last: HashMap<String, (u64, CrlNumber)> = HashMap::new();
+    for &(number, scope) in &archived {
+        progress(format!("archived {} CRL {number}", scope.key()));
+        let before = last.get(&scope.key()).map_or(0, |&(seq, _)| seq);
+        let seq = archive::crl(&mut journal, scope, number, before).await?;
+        last.insert(scope.key(), (seq, number));
+        report.crls += 1;
+    }
+    for scope in ca.crl.scopes() {
+        shelf(ca, scope, last.get(&scope.key()).map(|&(_, number)| number)).await?;
     }
     progress("the rest of the journal".to_owned());
-    journal.read_to(u64::MAX).await?;
-    let head = ca.index.head(&ca.name).await?.map(|(head, _)| head);
-    let head = head.unwrap_or_else(|| Head::genesis(&ca.issuer.spki_hash()));
-    let replica = journal.fold.level(&head)?;
-    report.seq = head.seq;
-    let statuses: Vec<_> = replica.rows().copied().collect();
-    for some in statuses.chunks(ROWS) {
-        progress(format!("status rows from {}", some[0].serial));
-        let mut found = ca.index.statuses(&ca.name, some.iter().map(|status| status.serial).collect()).await?;
-        found.sort_unstable_by_key(|status| status.serial);
-        let mut found = found.iter().peekable();
-        for status in some {
-            let serial = status.serial;
-            let row = found.next_if(|row| row.serial == serial);
-            let row = row.ok_or(VerifyError::Row { serial, what: "it is missing" })?;
-            if row != status {
-                return Err(VerifyError::Row { serial, what: "it differs from what the journal says" });
-            }
-            report.rows += 1;
-        }
-    }
+    report.seq = journal.read_to_head().await?;
+    report.rows = rows(&mut journal, progress).await?;
     Ok(report)
 }
 
@@ -117,10 +112,22 @@ struct Journal<'a> {
     ca: &'a Ca,
     fold: Fold,
     /// Read from the index, and newer than what is asked for.
-    ahead: Vec<crate::core::changeset::Linked>,
+    ahead: Vec<Linked>,
 }
 
-impl Journal<'_> {
+impl<'a> Journal<'a> {
+    fn new(ca: &'a Ca) -> Self {
+        Self { ca, fold: Fold::new(&ca.issuer.spki_hash()), ahead: vec![] }
+    }
+
+    /// Goes to change set `seq`, or to the end where there is none; from the beginning again if it was passed.
+    async fn go_to(&mut self, seq: u64) -> Result<(), VerifyError> {
+        if seq < self.fold.seq() {
+            *self = Self::new(self.ca);
+        }
+        self.read_to(seq).await
+    }
+
     /// Reads on up to change set `seq`, or to the end.
     async fn read_to(&mut self, seq: u64) -> Result<(), VerifyError> {
         while self.fold.seq() < seq {
@@ -136,67 +143,73 @@ impl Journal<'_> {
         }
         Ok(())
     }
+
+    /// Reads to the end, which must be what the head says; returns its number.
+    async fn read_to_head(&mut self) -> Result<u64, VerifyError> {
+        for moved in 0..MOVES {
+            self.read_to(u64::MAX).await?;
+            let head = self.ca.index.head(&self.ca.name).await?.map(|(head, _)| head);
+            let head = head.unwrap_or_else(|| Head::genesis(&self.ca.issuer.spki_hash()));
+            match self.fold.clone().level(&head) {
+                Ok(_) => return Ok(head.seq),
+                // Commits that came between; but the next look must find them in the journal.
+                Err(ReplicaError::Behind { head, journal }) if head > journal && moved + 1 < MOVES => {
+                    self.read_to(head).await?;
+                    if self.fold.seq() < head {
+                        return Err(ReplicaError::Behind { head, journal }.into());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.fold.seq())
+    }
 }
 
-/// One archived CRL: ours, as it was labelled, and, if full, what the journal said at its change set.
-async fn archived(
-    ca: &Ca,
-    scope: Scope,
-    number: CrlNumber,
-    journal: Option<&mut Journal<'_>>,
-) -> Result<(), VerifyError> {
-    let name = format!("{}/{number}{}", ca.name, scope.archived());
-    let wrong = |what: String| VerifyError::Archive { name: name.clone(), what };
-    let stored = ca.shelf.from_archive(scope, number).await?.ok_or_else(|| wrong("it is gone".to_owned()))?;
-    let previous = Previous::verified(&stored.bytes, &ca.issuer, None).map_err(|error| wrong(error.to_string()))?;
-    if previous.crl().number() != Some(number) {
-        return Err(wrong("it has another CRL number than its name".to_owned()));
-    }
-    let label = stored.label.clone().filter(|label| label.sha256 == sha256(&stored.bytes));
-    let label = label.ok_or_else(|| wrong("it has no label, or that of other content".to_owned()))?;
-    let Some(journal) = journal else {
-        return match ca.remembers(&label).await? {
-            true => Ok(()),
-            false => Err(wrong(format!("it was made from a change set {} that the journal does not have", label.seq))),
-        };
-    };
-    if label.seq < journal.fold.seq() {
-        return Err(wrong(format!("it was made from change set {}, older than the CRL before it", label.seq)));
-    }
-    journal.read_to(label.seq).await?;
-    if journal.fold.seq() != label.seq || journal.fold.hash().to_string() != label.hash {
-        return Err(wrong(format!("it was made from a change set {} that the journal does not have", label.seq)));
-    }
-    let keeps_expired = previous.crl().extension(EXPIRED_CERTS_ON_CRL).is_some();
-    let mut entries = previous.crl().entries();
-    let mut next = || entries.next().transpose().map_err(|error| wrong(error.to_string()));
-    let mut entry = next()?;
-    for status in journal.fold.rows().filter(|status| status.is_listed()) {
-        match &entry {
-            Some(found) if found.serial == status.serial => {
-                if !is_same(found, status) {
-                    return Err(wrong(format!("serial {} is not as the journal says", status.serial)));
-                }
-                entry = next()?;
+/// Status rows and journal have the same certificates, with the same said of each; returns how many.
+async fn rows(journal: &mut Journal<'_>, progress: impl Fn(String)) -> Result<u64, VerifyError> {
+    let ca = journal.ca;
+    let (mut count, mut after) = (0, None);
+    loop {
+        progress(format!("status rows from the {}th on", count + 1));
+        let page = ca.index.rows(&ca.name, after, PAGE).await?;
+        let is_last = page.len() < PAGE as usize;
+        if let Err(error) = same_rows(&journal.fold, after, &page, is_last) {
+            let read = journal.fold.seq();
+            journal.read_to(u64::MAX).await?;
+            if journal.fold.seq() == read {
+                return Err(error);
             }
-            Some(found) if found.serial < status.serial => {
-                return Err(wrong(format!("serial {} is on it, and not revoked", found.serial)));
-            }
-            // Listed once after it expired, and then dropped (RFC 5280 §3.3).
-            _ if !keeps_expired && status.not_after.is_some_and(|end| end < previous.crl().this_update) => {}
-            _ => return Err(wrong(format!("serial {} is revoked, and not on it", status.serial))),
+            // A commit came between journal and rows: look again, now that the journal is as old as the rows at most.
+            continue;
+        }
+        count += page.len() as u64;
+        match page.last() {
+            Some(last) if !is_last => after = Some(last.serial),
+            _ => return Ok(count),
         }
     }
-    match entry {
-        Some(found) => Err(wrong(format!("serial {} is on it, and not revoked", found.serial))),
-        None => Ok(()),
-    }
 }
 
-fn is_same(entry: &Entry, status: &Status) -> bool {
-    Some(entry.revoked_at) == status.revoked_at
-        && entry.reason().ok() == Some(status.reason)
-        && entry.invalidity_date == status.invalidity_date
+fn same_rows(fold: &Fold, after: Option<Serial>, page: &[Status], is_last: bool) -> Result<(), VerifyError> {
+    let mut expected = fold.rows_after(after).peekable();
+    for row in page {
+        let serial = row.serial;
+        match expected.next() {
+            Some(status) if status == row => {}
+            Some(status) if status.serial == serial => {
+                return Err(VerifyError::Row { serial, what: "it differs from what the journal says" });
+            }
+            Some(status) if status.serial < serial => {
+                return Err(VerifyError::Row { serial: status.serial, what: "it is missing" });
+            }
+            _ => return Err(VerifyError::Row { serial, what: "the journal knows nothing of it" }),
+        }
+    }
+    match expected.next() {
+        Some(status) if is_last => Err(VerifyError::Row { serial: status.serial, what: "it is missing" }),
+        _ => Ok(()),
+    }
 }
 
 /// The shelf has the newest CRL of the archive.
@@ -212,70 +225,4 @@ async fn shelf(ca: &Ca, scope: Scope, newest: Option<CrlNumber>) -> Result<(), V
         true => Ok(()),
         false => Err(wrong("it is not the newest CRL of the archive")),
     }
-}
-
-/// What relying parties knew of a certificate at some time.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Known {
-    /// The CRL that was the newest then; none before the first.
-    pub crl_number: Option<u64>,
-    /// When it was archived, just before it reached the shelf.
-    pub published_at: Option<Timestamp>,
-    /// Whether it was still valid then.
-    pub is_current: bool,
-    /// Whether it lists the certificate.
-    pub is_listed: bool,
-    /// Since when, as it says.
-    pub revoked_at: Option<Timestamp>,
-    /// Why, as it says.
-    pub reason: Option<&'static str>,
-}
-
-/// Whether the full CRL that was out at `time` lists `serial`.
-pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<Known, VerifyError> {
-    let mut numbers = ca.shelf.archived_numbers(Scope::Full).await?;
-    numbers.sort_unstable();
-    let mut newest = None;
-    // Numbers rise with time, so half of what is left is out of the question at each look.
-    let (mut low, mut high) = (0, numbers.len());
-    while low < high {
-        let middle = (low + high) / 2;
-        let stored = ca.shelf.from_archive(Scope::Full, numbers[middle]).await?;
-        match stored.map(|stored| (archived_at(&stored), stored)) {
-            Some((Some(at), stored)) if at <= time => {
-                newest = Some((numbers[middle], at, stored));
-                low = middle + 1;
-            }
-            _ => high = middle,
-        }
-    }
-    let mut known = Known {
-        crl_number: None,
-        published_at: None,
-        is_current: false,
-        is_listed: false,
-        revoked_at: None,
-        reason: None,
-    };
-    let Some((number, at, stored)) = newest else { return Ok(known) };
-    let wrong = |what: String| VerifyError::Archive { name: format!("{}/{number}.crl", ca.name), what };
-    let previous = Previous::verified(&stored.bytes, &ca.issuer, None).map_err(|error| wrong(error.to_string()))?;
-    known.crl_number = Some(number.get());
-    known.published_at = Some(at);
-    known.is_current = previous.crl().next_update.is_some_and(|next| time < next);
-    for entry in previous.crl().entries() {
-        let entry = entry.map_err(|error| wrong(error.to_string()))?;
-        if entry.serial == *serial {
-            known.is_listed = true;
-            known.revoked_at = Some(entry.revoked_at);
-            known.reason = entry.reason().ok().flatten().map(|reason| reason.name());
-        }
-    }
-    Ok(known)
-}
-
-/// When it was written; the archive's copy is written once.
-fn archived_at(stored: &Stored) -> Option<Timestamp> {
-    let since = stored.modified?.duration_since(UNIX_EPOCH).ok()?;
-    Timestamp::from_seconds(since.as_secs())
 }

@@ -62,10 +62,6 @@ impl Row<'_> {
         self.optional(name).and_then(parse).ok_or_else(|| format!("the property {name} of a row is missing or damaged"))
     }
 
-    fn text(&self, name: &str) -> Result<String, String> {
-        self.parsed(name, |text| Some(text.to_owned()))
-    }
-
     fn int(&self, name: &str) -> Result<u64, String> {
         // Azure sends an Int64 as text.
         self.parsed(name, |text| text.parse().ok())
@@ -104,10 +100,13 @@ fn head_row(head: &Head) -> Map<String, Value> {
 pub(super) fn linked(row: &Map<String, Value>) -> Result<Linked, String> {
     let row = Row(row);
     let seq = row.parsed("RowKey", |key| key.strip_prefix("c.")?.parse().ok())?;
-    let changes = row.parsed("Changes", |text| STANDARD.decode(text).ok())?;
+    // What is empty may not have been kept; the chain is over these, so nothing can be taken away like this.
+    let changes = row.optional("Changes").unwrap_or_default();
+    let changes = STANDARD.decode(changes).map_err(|_| "the property Changes of a row is damaged".to_owned())?;
     let changes = ChangeSet::decode_changes(seq, &changes).map_err(|error| error.to_string())?;
     let comment = row.optional("Comment").unwrap_or_default().to_owned();
-    let set = ChangeSet { seq, at: row.time("At")?, actor: row.text("Actor")?, comment, changes };
+    let actor = row.optional("Actor").unwrap_or_default().to_owned();
+    let set = ChangeSet { seq, at: row.time("At")?, actor, comment, changes };
     Ok(Linked { set, prev: row.hash("Prev")?, hash: row.hash("Hash")? })
 }
 
@@ -136,6 +135,12 @@ pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status,
         not_after: row.optional_time("NotAfter")?,
         seq: row.int("Seq")?,
     })
+}
+
+/// A certificate's row, with the serial number that its key says.
+pub(super) fn listed(row: &Map<String, Value>) -> Result<Status, String> {
+    let key = row.get("RowKey").and_then(Value::as_str).unwrap_or_default();
+    status(row, row_key::serial(key).ok_or_else(|| row_key::not_a_serials(key))?)
 }
 
 fn status_row(status: &Status) -> Map<String, Value> {

@@ -174,21 +174,40 @@ impl Table {
     }
 
     pub(crate) async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
-        let doing = "read the journal in";
+        let filter = between(issuer, &row_key::change(seq), "c/");
+        self.range("read the journal in", &filter, limit, entity::linked).await
+    }
+
+    pub(crate) async fn rows(
+        &self,
+        issuer: &str,
+        after: Option<Serial>,
+        limit: u32,
+    ) -> Result<Vec<Status>, DriverError> {
+        let filter = between(issuer, &row_key::after(after), "s/");
+        self.range("read certificates in", &filter, limit, entity::listed).await
+    }
+
+    /// At most `limit` rows, in order of key.
+    async fn range<T>(
+        &self,
+        doing: &str,
+        filter: &str,
+        limit: u32,
+        read: fn(&Map<String, Value>) -> Result<T, String>,
+    ) -> Result<Vec<T>, DriverError> {
         let what = self.call(doing, READ);
-        let key = row_key::change(seq);
-        let filter = format!("PartitionKey eq '{issuer}' and RowKey gt '{key}' and RowKey lt 'c/'");
         let limit = limit as usize;
-        let mut sets = Vec::new();
+        let mut found = Vec::new();
         let mut from = Vec::new();
         loop {
-            let page = self.page(&what, &filter, PAGE.min(limit - sets.len()), &from).await?;
+            let page = self.page(&what, filter, PAGE.min(limit - found.len()), &from).await?;
             for row in &page.rows {
-                sets.push(entity::linked(row).map_err(|what| self.damaged(doing, what))?);
+                found.push(read(row).map_err(|what| self.damaged(doing, what))?);
             }
             match page.next {
-                Some(next) if sets.len() < limit => from = next,
-                _ => return Ok(sets),
+                Some(next) if found.len() < limit => from = next,
+                _ => return Ok(found),
             }
         }
     }
@@ -312,6 +331,11 @@ impl Table {
             Err(failed) => Err(failed),
         }
     }
+}
+
+/// Rows whose keys lie between these two.
+fn between(issuer: &str, after: &str, before: &str) -> String {
+    format!("PartitionKey eq '{issuer}' and RowKey gt '{after}' and RowKey lt '{before}'")
 }
 
 /// An answer that is none, with everything the service said.

@@ -98,7 +98,7 @@ impl Lookup {
             }
         }
         for Happened { seq, at, event, actor, comment } in &history {
-            print(format_args!("  change set {seq}, {at}: {event} by {actor}{}", spaced(comment)))?;
+            print(format_args!("  change set {seq}, {at}: {event} by {}{}", named(actor), spaced(comment)))?;
         }
         Ok(())
     }
@@ -117,7 +117,17 @@ fn tell_known(known: &verify::Known, at: Timestamp) -> Result<(), Failure> {
 }
 
 fn spaced(comment: &str) -> String {
-    if comment.is_empty() { String::new() } else { format!(" ({comment})") }
+    if comment.is_empty() { String::new() } else { format!(" ({})", one_line(comment)) }
+}
+
+fn named(actor: &str) -> String {
+    if actor.is_empty() { "somebody unnamed".to_owned() } else { one_line(actor) }
+}
+
+/// What somebody else wrote, without what could make a line of its own, or tell the terminal something.
+fn one_line(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 async fn history(ca: &crate::ca::Ca, serial: Serial) -> Result<Vec<Happened>, Failure> {
@@ -175,12 +185,13 @@ const NAMED: usize = 3;
 
 fn print_logged(linked: &Linked) -> Result<(), Failure> {
     let set = &linked.set;
-    let named = set.changes.iter().take(NAMED).map(|(event, status)| format!("{} {}", event.name(), status.serial));
-    let named: Vec<_> = named.collect();
+    let changes = set.changes.iter().take(NAMED).map(|(event, status)| format!("{} {}", event.name(), status.serial));
+    let changes: Vec<_> = changes.collect();
+    let changes = if changes.is_empty() { "no certificate, a remark".to_owned() } else { changes.join(", ") };
     let more = set.changes.len().saturating_sub(NAMED);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let comment = spaced(&set.comment);
-    print(format_args!("{}  {}  {}: {}{more}{comment}", set.seq, set.at, set.actor, named.join(", ")))
+    print(format_args!("{}  {}  {}: {changes}{more}{comment}", set.seq, set.at, named(&set.actor)))
 }
 
 pub(super) async fn status(context: &Context) -> Result<(), Failure> {

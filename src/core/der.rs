@@ -190,7 +190,11 @@ pub fn extensions(mut list: Reader<'_>) -> Result<Vec<ExtensionRef<'_>>, DerErro
 /// Reads one `Extension`.
 pub fn extension<'a>(items: &mut Reader<'a>) -> Result<ExtensionRef<'a>, DerError> {
     let mut item = items.sequence("an extension is not a SEQUENCE")?;
+    let at = item.error("an extension whose object identifier is not DER");
     let id = item.content(tag::OID, "an extension without object identifier")?;
+    if !is_object_identifier(id) {
+        return Err(at);
+    }
     let critical = match item.optional(tag::BOOLEAN)? {
         None => false,
         Some(flag) if flag.content == [0xff] => true,
@@ -200,6 +204,17 @@ pub fn extension<'a>(items: &mut Reader<'a>) -> Result<ExtensionRef<'a>, DerErro
     let value = item.content(tag::OCTET_STRING, "an extension without value")?;
     item.finish("octets behind an extension")?;
     Ok(ExtensionRef { id, critical, value })
+}
+
+/// X.690 §8.19.2: subidentifiers in the fewest octets, the last of each without its first bit, and at least one.
+fn is_object_identifier(content: &[u8]) -> bool {
+    let mut is_first = true;
+    let is_minimal = content.iter().all(|&octet| {
+        let is_padding = is_first && octet == 0x80;
+        is_first = octet < 0x80;
+        !is_padding
+    });
+    is_minimal && is_first && !content.is_empty()
 }
 
 /// Writing: functions from parts to bytes.
@@ -340,6 +355,17 @@ mod tests {
         ] {
             let error = Reader::new(bytes).any().unwrap_err();
             assert!(error.what.contains(what), "{bytes:x?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_extensions_object_identifier_is_whole_and_minimal() {
+        let read = |id: &[u8]| extension(&mut Reader::new(&write::extension(id, false, &[5, 0]))).map(|_| ());
+        for id in [&[0x55, 0x1d, 0x14][..], &[0], &[0x2a, 0x86, 0x48], &[0x2a, 0x8f, 0xff, 0xff, 0xff, 0x7f]] {
+            assert!(read(id).is_ok(), "{id:x?}");
+        }
+        for id in [&[][..], &[0x55, 0x9d], &[0x80, 0x55, 0x1d], &[0x55, 0x80, 0x1d, 0x14], &[0xff]] {
+            assert!(read(id).unwrap_err().what.contains("object identifier is not DER"), "{id:x?}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! A [`Fold`] reads the journal; when it is level with the head it becomes a [`Replica`], which can be asked.
 //! In scope: chain, counts, order. Out of scope: where journal and head come from.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use super::{
     changeset::{ChainHash, Counts, Head, Linked},
@@ -156,7 +156,14 @@ impl Fold {
 
     /// All rows so far, in order of serial.
     pub fn rows(&self) -> impl Iterator<Item = &Status> {
-        merged(&self.base, self.recent.values())
+        self.rows_after(None)
+    }
+
+    /// The rows of serials above `after`, in order of serial.
+    pub fn rows_after(&self, after: Option<Serial>) -> impl Iterator<Item = &Status> {
+        let is_before = |status: &Status| after.is_some_and(|after| status.serial <= after);
+        let (start, from) = (self.base.partition_point(is_before), after.map_or(Bound::Unbounded, Bound::Excluded));
+        merged(&self.base[start..], self.recent.range((from, Bound::Unbounded)).map(|(_, status)| status))
     }
 
     /// Becomes a replica, if it is level with `head`.
@@ -305,6 +312,18 @@ mod tests {
         assert_eq!(piecemeal.head, whole.head);
         assert_eq!(whole.head.counts.revoked, rows.len() as u64);
         assert!(rows.iter().all(|row| piecemeal.get(&row.serial) == Some(row)));
+    }
+
+    #[test]
+    fn rows_after_a_serial_are_all_rows_but_those_up_to_it() {
+        let sets = journal(50, 90);
+        let mut fold = fold(&sets[..49]);
+        fold.read(&sets[49..]).unwrap();
+        assert!(!fold.base.is_empty() && !fold.recent.is_empty());
+        let rows: Vec<_> = fold.rows().copied().collect();
+        for at in [0, 1, rows.len() / 2, rows.len() - 1] {
+            assert!(fold.rows_after(Some(rows[at].serial)).eq(&rows[at + 1..]), "{at}");
+        }
     }
 
     #[test]

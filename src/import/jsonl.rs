@@ -34,8 +34,10 @@ fn request(line: &str) -> Result<Request, String> {
     let state: State = line.state.parse()?;
     let reason = line.reason.as_deref().map(Reason::parse).transpose().map_err(|error| error.to_string())?.flatten();
     let action = match (state, line.revoked_at) {
-        (State::Valid, None) if reason.is_none() => Action::Record,
-        (State::Valid, _) => return Err("a valid certificate has no revoked_at and no reason".to_owned()),
+        (State::Valid, None) if reason.is_none() && line.invalidity_date.is_none() => Action::Record,
+        (State::Valid, _) => {
+            return Err("a valid certificate has no revoked_at, no reason and no invalidity_date".to_owned());
+        }
         (_, None) => return Err(format!("a {} certificate needs a revoked_at", state.name())),
         (State::Revoked, Some(_)) if reason == Some(Reason::CertificateHold) => {
             return Err("certificateHold goes with the state held".to_owned());
@@ -49,4 +51,20 @@ fn request(line: &str) -> Result<Request, String> {
         }
     };
     Ok(Request { serial, action, not_after: line.not_after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    /// What a line says is taken over or refused; nothing of it is passed over.
+    #[test]
+    fn a_valid_certificate_with_facts_of_a_revocation_is_refused() {
+        assert!(read(br#"{"serial":"0a","state":"valid","not_after":"2030-01-01T00:00:00Z"}"#).is_ok());
+        for fact in ["revoked_at", "invalidity_date"] {
+            let line = format!(r#"{{"serial":"0a","state":"valid","{fact}":"2025-01-01T00:00:00Z"}}"#);
+            assert!(read(line.as_bytes()).unwrap_err().contains(fact), "{fact}");
+        }
+        assert!(read(br#"{"serial":"0a","state":"valid","reason":"superseded"}"#).unwrap_err().contains("reason"));
+    }
 }

@@ -140,6 +140,26 @@ impl Sqlite {
         .await
     }
 
+    pub(crate) async fn rows(
+        &self,
+        issuer: &str,
+        after: Option<Serial>,
+        limit: u32,
+    ) -> Result<Vec<Status>, DriverError> {
+        let issuer = issuer.to_owned();
+        self.run("read certificates in", move |connection| {
+            let sql = "SELECT State, RevokedAt, Reason, InvalidityDate, NotAfter, Seq, RowKey FROM revocations
+                       WHERE PartitionKey = ?1 AND RowKey > ?2 AND RowKey < 's/' ORDER BY RowKey LIMIT ?3";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(params![issuer, row_key::after(after), limit], |row| {
+                let key: String = row.get(6)?;
+                status(row, row_key::serial(&key).ok_or_else(|| failure(row_key::not_a_serials(&key).into()))?)
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
     pub(crate) async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
         let keys = [issuer.to_owned(), row_key::scope(scope)];
         self.run("read the last CRL's row in", move |connection| {

@@ -89,6 +89,25 @@ fn log_tells_who_changed_what_and_why() {
     }
 }
 
+/// A comment may come from anybody who may revoke; it must not pass for a line of the journal.
+#[test]
+fn log_is_one_line_a_change_set_whatever_its_texts() {
+    let site = Site::new();
+    let comment = "lost\n2  2026-01-01T00:00:00Z  ada: revoked 0b\u{1b}[2J";
+    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0a", "--comment", comment]);
+    for args in [&["log", "--issuer", ISSUER][..], &["lookup", "--issuer", ISSUER, "0a"]] {
+        let said = site.ok(args).stdout;
+        assert!(said.contains("(lost\\n2  2026") && !said.contains('\u{1b}'), "{said:?}");
+    }
+    let block = async {
+        let nobody = rescind::revoke::Author { actor: String::new(), comment: String::new() };
+        rescind::revoke::remark(&site.ca(), &nobody, crate::support::at(now())).await.unwrap();
+    };
+    crate::support::block_on(block);
+    let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
+    assert!(log.ends_with("  somebody unnamed: no certificate, a remark\n"), "{log:?}");
+}
+
 #[test]
 fn status_is_3_while_something_is_wrong_and_tells_what() {
     let site = Site::new();

@@ -50,6 +50,7 @@ fn a_gate_is_passed_once_by_name_and_the_journal_says_who_and_why() {
     assert_eq!(site.crl().serials(), ["0A01"]);
     let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
     assert!(log.contains("accepted entry_vanished: 0a02 was a test; the ticket is 4711"), "{log}");
+    assert!(log.contains(": no certificate, a remark (accepted"), "{log}");
     assert!(!log.contains("accepted date_moved"), "{log}");
     // The change set that changes nothing is read like any other.
     site.ok(&["export", "--issuer", ISSUER]);

@@ -36,6 +36,10 @@ contract! {
         one_of_many_commits_at_once_wins,
         the_journal_comes_in_order_and_within_its_limit,
         the_journal_is_read_past_a_thousand_change_sets,
+        a_change_set_without_changes_and_texts_is_kept,
+        rows_come_in_order_of_serial_and_within_their_limit,
+        rows_are_listed_past_a_thousand,
+        a_row_under_a_key_that_is_no_serials_is_an_error,
         issuers_do_not_see_each_other,
         a_scope_row_is_replaced_only_as_it_was_read,
         one_of_many_numbers_at_once_is_reserved;

@@ -1,6 +1,9 @@
 //! What only drivers in Azure can get wrong.
 
-use rescind::driver::{Trouble, Version};
+use rescind::{
+    core::serial::Serial,
+    driver::{Trouble, Version},
+};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -32,6 +35,23 @@ fn a_journal_in_tiny_pages_is_read_whole() {
             assert_eq!(ca.level(None).await.unwrap().counts().revoked, 11);
         });
     }
+}
+
+/// Also where a page of the service ends between the rows.
+#[test]
+fn a_row_in_the_table_that_no_commit_made_is_found() {
+    let place = InAzure::new();
+    let deployment = place.deployment();
+    for number in 1..=5 {
+        deployment.revoke(&format!("{number:02x}"));
+    }
+    deployment.publish(&[]);
+    deployment.cloud.set_page_size(2);
+    let verify = ["verify", "--issuer", ISSUER];
+    assert_eq!(deployment.run(&verify).code, 0);
+    place.copy_status(&Serial::from_hex("03").unwrap(), &format!("s.{:040x}", 0x0b));
+    let said = deployment.run(&verify);
+    assert!(said.code == 1 && said.stderr.contains("status row 0b: the journal knows nothing of it"), "{said:?}");
 }
 
 /// Relying parties fetch from the container itself, so what it sends with a CRL is ours to say.

@@ -11,6 +11,7 @@ use rescind::{
     },
     driver::{Trouble, Version},
     index::{Commit, Published, ScopeRow},
+    revoke::{Author, remark},
 };
 
 use super::place::Place;
@@ -229,6 +230,70 @@ pub async fn the_journal_is_read_past_a_thousand_change_sets<P: Place>() {
     assert_eq!(seqs(ca.index.journal(&ca.name, 1024, 1024).await.unwrap()), (1025..=1030).collect::<Vec<_>>());
     let replica = ca.level(None).await.unwrap();
     assert_eq!((replica.head(), replica.counts().revoked), (&head, 1030));
+}
+
+pub async fn a_change_set_without_changes_and_texts_is_kept<P: Place>() {
+    let place = P::new();
+    let ca = place.ca().await;
+    grow(&ca, 1).await;
+    let author = Author { actor: "ada@contoso.example".to_owned(), comment: "scope_changed accepted".to_owned() };
+    assert_eq!(remark(&ca, &author, at(1_760_000_000)).await.unwrap(), 2);
+    let nobody = Author { actor: String::new(), comment: String::new() };
+    assert_eq!(remark(&ca, &nobody, at(1_760_000_001)).await.unwrap(), 3);
+    // Another process sees them, and can chain them.
+    let ca = place.ca().await;
+    let sets = ca.index.journal(&ca.name, 1, 10).await.unwrap();
+    let told: Vec<_> = sets.iter().map(|linked| (linked.set.actor.as_str(), linked.set.comment.as_str())).collect();
+    assert_eq!(told, [("ada@contoso.example", "scope_changed accepted"), ("", "")]);
+    assert!(sets.iter().all(|linked| linked.set.changes.is_empty()));
+    let replica = ca.level(None).await.unwrap();
+    assert_eq!((replica.head().seq, replica.counts().revoked, replica.crl_seq()), (3, 1, 1));
+}
+
+pub async fn rows_come_in_order_of_serial_and_within_their_limit<P: Place>() {
+    let place = P::new();
+    let ca = place.ca().await;
+    assert_eq!(ca.index.rows(&ca.name, None, 10).await.unwrap(), []);
+    let long = Status { serial: Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap(), ..revoked(1) };
+    // Neither in the order of numbers, nor in that of the texts without their zeros.
+    let statuses = [revoked(0x0a00), long, revoked(0x9), revoked(0xff), revoked(0x0100)];
+    let commit = after(&genesis(&ca), &statuses);
+    ca.index.commit(&ca.name, commit, Version::Absent).await.unwrap();
+    let mut sorted = statuses.map(|status| Status { seq: 1, ..status });
+    sorted.sort_unstable_by_key(|status| status.serial);
+    assert_eq!(ca.index.rows(&ca.name, None, 10).await.unwrap(), sorted);
+    assert_eq!(ca.index.rows(&ca.name, None, 2).await.unwrap(), sorted[..2]);
+    assert_eq!(ca.index.rows(&ca.name, Some(sorted[1].serial), 2).await.unwrap(), sorted[2..4]);
+    // It need not be there itself.
+    assert_eq!(ca.index.rows(&ca.name, Some(serial(0x0a01)), 10).await.unwrap(), sorted[4..]);
+    assert_eq!(ca.index.rows(&ca.name, Some(sorted[4].serial), 10).await.unwrap(), []);
+    let other = format!("{}-2", ca.name);
+    assert_eq!(ca.index.rows(&other, None, 10).await.unwrap(), []);
+}
+
+pub async fn rows_are_listed_past_a_thousand<P: Place>() {
+    let place = P::new();
+    let ca = place.ca().await;
+    let (mut head, mut version) = (genesis(&ca), Version::Absent);
+    for numbers in (1..=1100).collect::<Vec<_>>().chunks(MAX_CHANGES) {
+        let commit = after(&head, &numbers.iter().copied().map(revoked).collect::<Vec<_>>());
+        head = commit.head;
+        ca.index.commit(&ca.name, commit, version).await.unwrap();
+        version = ca.index.head(&ca.name).await.unwrap().unwrap().1;
+    }
+    let serials = |rows: Vec<Status>| rows.iter().map(|row| row.serial).collect::<Vec<_>>();
+    let all: Vec<_> = (1..=1100).map(serial).collect();
+    assert_eq!(serials(ca.index.rows(&ca.name, None, 1050).await.unwrap()), all[..1050]);
+    assert_eq!(serials(ca.index.rows(&ca.name, Some(all[1049]), 1050).await.unwrap()), all[1050..]);
+}
+
+pub async fn a_row_under_a_key_that_is_no_serials_is_an_error<P: Place>() {
+    let place = P::new();
+    let ca = place.ca().await;
+    grow(&ca, 1).await;
+    place.copy_status(&serial(1), "s.000001");
+    let error = ca.index.rows(&ca.name, None, 10).await.unwrap_err();
+    assert!(error.to_string().contains("\"s.000001\""), "{error}");
 }
 
 pub async fn issuers_do_not_see_each_other<P: Place>() {

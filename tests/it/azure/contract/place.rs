@@ -9,7 +9,7 @@ use rescind::{
         lints::{CrlBefore, CrlSource},
         scope::{Contains, Scope},
         seal::Checked,
-        serial::CrlNumber,
+        serial::{CrlNumber, Serial},
         time::Window,
     },
     shelf::{Label, sha256},
@@ -44,6 +44,9 @@ pub trait Place: Sized {
     /// Puts other bytes on the shelf under the metadata that is there.
     fn alter_shelf(&self, bytes: &[u8], label: &Label);
 
+    /// Puts a certificate's row under another key, beside its own.
+    fn copy_status(&self, serial: &Serial, key: &str);
+
     /// Puts a file into the archive, of whatever name.
     fn litter_archive(&self, name: &str);
 
@@ -73,6 +76,14 @@ impl Place for Local {
 
     fn alter_shelf(&self, bytes: &[u8], _: &Label) {
         fs::write(self.0.shelf(".crl"), bytes).unwrap();
+    }
+
+    fn copy_status(&self, serial: &Serial, key: &str) {
+        let database = rusqlite::Connection::open(self.0.path("data/index.sqlite")).unwrap();
+        let sql = "INSERT INTO revocations (PartitionKey, RowKey, Version, State, RevokedAt, Reason, Seq)
+                   SELECT PartitionKey, ?2, Version, State, RevokedAt, Reason, Seq FROM revocations WHERE RowKey = ?1";
+        let from = format!("s.{:0>40}", serial.to_string());
+        assert_eq!(database.execute(sql, [from.as_str(), key]).unwrap(), 1);
     }
 
     fn litter_archive(&self, name: &str) {
@@ -126,6 +137,19 @@ impl Place for InAzure {
         ];
         let path = format!("/crl/{AZURE_ISSUER}.crl");
         assert_eq!(self.0.cloud.direct(Service::Blob, "PUT", &path, &headers, bytes.to_vec()).status(), 201);
+    }
+
+    fn copy_status(&self, serial: &Serial, key: &str) {
+        let from = format!("s.{:0>40}", serial.to_string());
+        let rows = self.0.cloud.rows("revocations");
+        let mut row = rows.into_iter().find(|row| row["RowKey"] == from).unwrap();
+        row["RowKey"] = key.into();
+        // The service fills in the time, and would take Seq for a text.
+        row.as_object_mut().unwrap().remove("Timestamp");
+        row["Seq@odata.type"] = "Edm.Int64".into();
+        let body = serde_json::to_vec(&row).unwrap();
+        let answer = self.0.cloud.direct(Service::Table, "POST", "/revocations", &[], body);
+        assert_eq!(answer.status(), 201, "{answer:?}");
     }
 
     fn litter_archive(&self, name: &str) {

@@ -110,6 +110,9 @@ pub enum LevelError {
 /// Change sets read at once.
 const PAGE: u32 = 1024;
 
+/// Most change sets that are merged at once: a set of one row takes ten times a row's memory.
+const MOST_SETS: usize = 1 << 16;
+
 /// How often to start again when the head moves on while the journal is read.
 const MOVES: usize = 100;
 
@@ -176,7 +179,7 @@ impl Ca {
     /// than is good for memory.
     async fn read_on(&self, fold: &Fold, head: u64) -> Result<Vec<Linked>, DriverError> {
         let (mut sets, mut rows, mut seq) = (vec![], 0, fold.seq());
-        while seq < head && rows <= fold.base_len() / 8 {
+        while seq < head && rows <= fold.base_len() / 8 && sets.len() < MOST_SETS {
             let page = self.index.journal(&self.name, seq, PAGE).await?;
             let Some(last) = page.last() else { break };
             seq = last.set.seq;

@@ -19,7 +19,7 @@ use crate::{
     },
     driver::{DriverError, Trouble, Version},
     index::{Published, ScopeRow},
-    shelf::{Label, Store, sha256},
+    shelf::{Label, MOST_OCTETS, Store, sha256},
 };
 
 /// The row in the index that names the last one.
@@ -54,8 +54,8 @@ impl Checkpoints {
 pub(crate) async fn load(ca: &Ca) -> Option<Fold> {
     match try_load(ca).await {
         Ok(fold) => fold,
-        Err(why) => {
-            ca.checkpoints.is_useless.store(true, Relaxed);
+        Err(Unread { why, is_useless }) => {
+            ca.checkpoints.is_useless.fetch_or(is_useless, Relaxed);
             tracing::warn!(
                 issuer = ca.name,
                 why,
@@ -66,21 +66,34 @@ pub(crate) async fn load(ca: &Ca) -> Option<Fold> {
     }
 }
 
-async fn try_load(ca: &Ca) -> Result<Option<Fold>, String> {
-    let text = |error: DriverError| error.to_string();
+/// Why a checkpoint was not read, and whether another one would be better.
+struct Unread {
+    why: String,
+    is_useless: bool,
+}
+
+impl From<DriverError> for Unread {
+    fn from(error: DriverError) -> Self {
+        Self { why: error.to_string(), is_useless: false }
+    }
+}
+
+async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
+    let useless = |why: String| Unread { why, is_useless: true };
     // What is wrong with the index itself is told by whoever reads it next.
     let Some((row, _)) = ca.index.scope(&ca.name, SCOPE).await.ok().flatten() else { return Ok(None) };
     let Some(written) = row.published else { return Ok(None) };
     let name = ca.checkpoints.name(written.seq);
-    let stored = ca.checkpoints.store.get(&name).await.map_err(text)?.ok_or(format!("{name} is missing"))?;
+    let stored = ca.checkpoints.store.get(&name).await?.ok_or_else(|| useless(format!("{name} is missing")))?;
     if sha256(&stored.bytes) != written.sha256 {
-        return Err(format!("{name} is not what was written"));
+        return Err(useless(format!("{name} is not what was written")));
     }
-    let fold = checkpoint::read(&stored.bytes, &ca.issuer.spki_hash()).map_err(|error| format!("{name}: {error}"))?;
+    let fold =
+        checkpoint::read(&stored.bytes, &ca.issuer.spki_hash()).map_err(|error| useless(format!("{name}: {error}")))?;
     let label = Label { number: written.seq, seq: fold.seq(), hash: fold.hash().to_string(), sha256: written.sha256 };
-    match ca.remembers(&label).await.map_err(text)? {
+    match ca.remembers(&label).await? {
         true => Ok(Some(fold)),
-        false => Err(format!("{name} ends with a change set that the journal does not have")),
+        false => Err(useless(format!("{name} ends with a change set that the journal does not have"))),
     }
 }
 
@@ -95,6 +108,9 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
         return Ok(());
     }
     let Some(bytes) = checkpoint::write(replica, &ca.issuer.spki_hash()) else { return Ok(()) };
+    if bytes.len() as u64 > MOST_OCTETS {
+        return Ok(());
+    }
     let sha256 = sha256(&bytes);
     ca.checkpoints.store.put_state(&ca.checkpoints.name(seq), bytes).await?;
     let hash = replica.head().hash;
@@ -108,7 +124,7 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
         Err(error) if error.trouble == Trouble::Conflict => return Ok(()),
         Err(error) => return Err(error),
     }
-    match last.filter(|&last| last > 0 && before.is_some()) {
+    match last.filter(|&last| last > 0 && last != seq && before.is_some()) {
         Some(last) => ca.checkpoints.store.remove(&ca.checkpoints.name(last)).await,
         None => Ok(()),
     }

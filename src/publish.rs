@@ -6,7 +6,8 @@
 //! - after the archive's copy: the archive has a CRL that nobody saw; the next pass publishes again;
 //! - after the shelf's copy: the index does not know yet; the next pass writes it down.
 
-mod plan;
+mod ended;
+pub(crate) mod plan;
 mod record;
 mod renew;
 mod shards;
@@ -34,6 +35,7 @@ use crate::{
     driver::{DriverError, Trouble, Version},
     index::ScopeRow,
     revoke::{self, Author, RevokeError},
+    shelf::MOST_OCTETS,
 };
 
 /// How a pass is to go.
@@ -109,8 +111,11 @@ impl Reason {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum PublishError {
-    #[error("the CA certificate ended on {0}; relying parties would refuse a CRL under it. Configure its successor")]
-    Expired(Timestamp),
+    #[error(
+        "the CA certificate ended on {on}, so no CRL can be signed under it, and {what}. Configure its successor, and take \
+         this issuer out when its last CRLs are of no use any more"
+    )]
+    Expired { on: Timestamp, what: String },
     #[error("read the shelf: {0}")]
     Shelf(#[source] DriverError),
     #[error("read the archive: {0}")]
@@ -128,8 +133,10 @@ pub enum PublishError {
     Number(#[source] DriverError),
     #[error("lint the draft: {0}")]
     Lint(#[source] Findings),
-    #[error("compare with the previous CRL: {0}")]
-    Compare(#[source] Findings),
+    #[error("compare {what} with the previous one: {found}")]
+    Compare { what: String, found: Findings },
+    #[error("{what} would have {octets} octets, which is more than is read back; add shards, or begin a new CA")]
+    TooLarge { what: String, octets: u64 },
     #[error(
         "compare with the previous CRL, which was made from another journal (an older index took its place): {0}; \
          put the newest index back, or import the archive's newest CRL"
@@ -159,7 +166,7 @@ pub async fn publish(
     now: Timestamp,
 ) -> Result<Outcome, PublishError> {
     if ca.issuer.has_expired(now) {
-        return ended(ca, known, options, now).await;
+        return ended::ended(ca, known, options, now).await;
     }
     let outcome = publish_crl(ca, known, options.clone(), now).await;
     // A CRL that is refused must not take OCSP down too, so the credential is renewed all the same; but not into an
@@ -172,28 +179,6 @@ pub async fn publish(
             Ok(Outcome { trouble: Some(trouble), ..outcome })
         }
         (outcome, renewed) => outcome.and_then(|outcome| renewed.map(|()| outcome)),
-    }
-}
-
-/// After the CA certificate's end nothing is signed. That is no failure while the last CRL on the shelf is valid and says
-/// all that the index says.
-async fn ended(ca: &Ca, known: Option<&Replica>, options: Options, now: Timestamp) -> Result<Outcome, PublishError> {
-    let world = World::read(ca, Scope::Full).await?;
-    let replica = ca.level(known).await?;
-    let mut pass = Pass { ca, replica: &replica, options, now, line: Line::of(&world), is_remarked: false };
-    let last = world.previous().filter(|last| {
-        let says_all = last.seq().is_some_and(|seq| seq >= replica.crl_seq());
-        world.on_shelf && says_all && last.crl().next_update.is_some_and(|next| now < next)
-    });
-    match last {
-        Some(last) if !pass.options.force => {
-            if !pass.options.dry_run {
-                record::finish(&mut pass, &world).await?;
-            }
-            let number = last.crl().number();
-            Ok(Outcome { published: false, number, reason: Reason::Ended, healed: vec![], trouble: None })
-        }
-        _ => Err(PublishError::Expired(ca.issuer.certificate().not_after)),
     }
 }
 
@@ -280,7 +265,6 @@ async fn full_and_delta(
         let issued = delta(pass, &planned, &full, world, beside).await;
         // Where the full CRL is out, a delta CRL that is not is a trouble, and the next pass's work.
         match issued {
-            Ok(Issued::Lost) => outcome.trouble("delta CRL: another publisher was first".to_owned()),
             Ok(issued) => outcome.add(&issued),
             Err(error) if outcome.published => outcome.trouble(format!("delta CRL: {error}")),
             Err(error) => return Err(error),
@@ -349,6 +333,9 @@ impl Outcome {
     }
 }
 
+/// Octets for a signature, at most.
+const ROOM: u64 = 1024;
+
 /// Draft, lint, sign, check, archive, replace.
 async fn issue(
     pass: &mut Pass<'_>,
@@ -359,10 +346,16 @@ async fn issue(
     let (ca, replica, now) = (pass.ca, pass.replica, pass.now);
     let source = CrlSource { issuer: &ca.issuer, replica, now };
     let linted = crl.draft(&ca.issuer, replica).lint(&source).map_err(PublishError::Lint)?;
+    let octets = linted.to_be_signed().len() as u64;
+    if octets > MOST_OCTETS - ROOM {
+        return Err(PublishError::TooLarge { what: ca.shelf.name(&world.scope.file()), octets });
+    }
     let mut before = CrlBefore { previous: world.previous(), replica, neighbours, accepted: None };
     let accepted = pass.options.accept.clone();
     if let Some((gate, author)) = &accepted {
-        let is_in_the_way = linted.differences(&before).0.iter().any(|finding| finding.lint == gate);
+        // Where another gate refuses all the same, nothing is accepted.
+        let found = linted.differences(&before).0;
+        let is_in_the_way = !found.is_empty() && found.iter().all(|finding| finding.lint == gate);
         if is_in_the_way && !pass.is_remarked && !pass.options.dry_run {
             // Nothing is accepted that is not in the journal; there it stands once, for all CRLs of the pass.
             revoke::remark(ca, author, now).await?;
@@ -370,8 +363,10 @@ async fn issue(
         }
         before.accepted = Some(gate);
     }
-    let refused = if world.is_forked { PublishError::Forked } else { PublishError::Compare };
-    let linted = linted.compare(&before).map_err(refused)?;
+    let linted = linted.compare(&before).map_err(|found| match world.is_forked {
+        true => PublishError::Forked(found),
+        false => PublishError::Compare { what: ca.shelf.name(&world.scope.file()), found },
+    })?;
     if pass.options.dry_run {
         return Ok(Issued::Dry(linted));
     }

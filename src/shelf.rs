@@ -35,8 +35,8 @@ pub enum Store {
     Azure(Container),
 }
 
-/// Most octets of content that is read: a full CRL of five million certificates has as many.
-pub const MOST_OCTETS: u64 = 256 << 20;
+/// Most octets of content that is read, and so of content that is written: the full CRL of ten million certificates.
+pub const MOST_OCTETS: u64 = 512 << 20;
 
 /// Content as it was found.
 #[derive(Clone, Debug)]

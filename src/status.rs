@@ -4,6 +4,7 @@ use crate::{
     ca::Ca,
     core::{compare::Previous, crl::SignedCrl, scope::Scope, time::Timestamp},
     credential::Credential,
+    publish::plan::SKEW,
     shelf::Label,
 };
 
@@ -203,7 +204,12 @@ fn lateness(
     let due = this_update.after(ca.crl.backdate).after(ca.crl.refresh);
     let usual = this_update.after(ca.crl.validity_of(scope)).min(next);
     let alarm = if ca.issuer.has_expired(now) { next } else { due.after(usual.since(due) / 2) };
-    if next <= now {
+    if this_update > now.after(SKEW) {
+        Some(format!(
+            "{what} is dated in the future, {this_update}, and refused until then: it was made by a clock that ran \
+             ahead. Publish with `--accept this_update_went_back`"
+        ))
+    } else if next <= now {
         Some(format!("{what} went stale at its nextUpdate, {next}: relying parties refuse it"))
     } else if alarm <= now {
         Some(format!("{what} is late: a new one was due at {due}, and this one goes stale at {next}"))

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::SystemTime};
 
-use azure_core::http::{Etag, Url};
+use azure_core::http::{Etag, Url, headers::HeaderName};
 use azure_storage_blob::{
     BlobContainerClient, BlobContainerClientOptions,
     models::{BlobClientGetPropertiesResultHeaders, BlobContainerClientListBlobsOptions, BlockBlobClientUploadOptions},
@@ -61,8 +61,11 @@ impl Container {
         let read = call(&what, || async {
             let answer = blob.download(None).await?;
             let properties = answer.properties;
-            // Nothing of ours has so much; as empty content it is refused and replaced like any other garbage.
-            let is_ours = properties.content_length.is_none_or(|len| len <= MOST_OCTETS);
+            // Nothing of ours has so much; as empty content it is refused and replaced like any other garbage. The
+            // first answer is about a part, and says in Content-Range how much there is.
+            let range = answer.headers.get_optional_str(&HeaderName::from_static("content-range"));
+            let total = range.and_then(|range| range.rsplit('/').next()?.parse().ok()).or(properties.content_length);
+            let is_ours = total.is_none_or(|total| total <= MOST_OCTETS);
             let bytes = if is_ours { answer.body.collect().await? } else { Bytes::new() };
             Ok((bytes, properties.etag, properties.metadata, properties.last_modified))
         });

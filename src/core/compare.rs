@@ -159,10 +159,12 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
         findings.add("index_went_back", "DESIGN: nothing disappears unexplained", detail);
     }
     let is_delta = |crl: &CrlRef<'_>| crl.extension(oid::DELTA_CRL_INDICATOR).is_some();
-    if point(new) != point(old) || is_delta(new) != is_delta(old) {
+    // A delta CRL follows its full CRL (`delta::fits`), for which the gate was passed.
+    if is_delta(new) != is_delta(old) || (!is_delta(new) && point(new) != point(old)) {
         let detail = "the issuing distribution point is another one than on the previous CRL, or one of the two is a \
                       delta CRL: certificates that named the old one may not find the new one, or trust it for more \
-                      than it lists";
+                      than it lists. Put the configuration back (`idp`, `contains`, `http.public_url`), or publish once \
+                      with `--accept scope_changed --comment WHY`";
         findings.add("scope_changed", "RFC 5280 §5.2.5", detail);
     }
     // What a delta CRL says is compared with the full CRLs beside it (`delta::fits`).

@@ -97,7 +97,9 @@ fn refuse(app: &App, method: &Method, headers: &HeaderMap, refusal: Refusal, why
     let is_news = app.counts.refuse(refusal, (app.clock)());
     match refusal {
         Refusal::InternalError if is_news => tracing::error!(why, "an OCSP request could not be answered"),
-        Refusal::TryLater if is_news => tracing::warn!(why, "an OCSP request could not be answered yet"),
+        Refusal::TryLater if is_news => {
+            tracing::warn!(why, "an OCSP request could not be answered yet; others of this minute are only counted")
+        }
         refusal => tracing::debug!(why, status = refusal.name(), "an OCSP request was refused"),
     }
     let bytes = Bytes::copy_from_slice(&refusal.der());

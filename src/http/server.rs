@@ -42,7 +42,7 @@ pub const HEAD_FROM_HOST: Duration = Duration::from_secs(120);
 /// How long a client may take for the body of a request.
 pub const BODY: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of an answer that is being sent to it.
-pub const STALL: Duration = Duration::from_secs(20);
+pub const STALL: Duration = Duration::from_secs(60);
 /// How long a connection is kept for more requests, and how long the last of its answers may take after that.
 pub const LIFE: Duration = Duration::from_secs(600);
 /// Most connections. When they are all taken, idle ones are closed, and others wait in the system's queue.

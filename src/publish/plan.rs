@@ -35,10 +35,10 @@ pub(super) fn plan(pass: &Pass<'_>, scope: Scope, previous: Option<&Previous<'_>
         previous: appearance,
     };
     // An entry may not be dated after thisUpdate, and thisUpdate goes on from CRL to CRL (HTTP's Last-Modified is made
-    // of it), if only by a second and never beyond now.
+    // of it), if only by a second and never beyond now. From a CRL of the future it goes back, if the gate lets it.
     let newest = crl.entries(pass.replica).filter_map(|status| status.revoked_at).max();
-    let floor = previous.map(|previous| previous.crl().this_update);
-    let floor = floor.map(|last| last.after(Duration::from_secs(1)).min(now).max(last));
+    let floor = previous.map(|previous| previous.crl().this_update).filter(|&last| last <= now);
+    let floor = floor.map(|last| last.after(Duration::from_secs(1)).min(now));
     let this = [Some(start), newest, floor].into_iter().flatten().max().unwrap_or(start);
     crl.window = window(this, end(ca, scope, this))?;
     Ok(crl)
@@ -78,6 +78,9 @@ fn window(this: Timestamp, next: Timestamp) -> Result<Window, PublishError> {
     Window::new(this, next).ok_or_else(too_late)
 }
 
+/// By how much the clocks of two publishers may differ.
+pub(crate) const SKEW: Duration = Duration::from_secs(300);
+
 /// Why a CRL is due, if it is.
 pub(super) fn due(pass: &Pass<'_>, crl: &Crl, previous: Option<&Previous<'_>>, world: &World<'_>) -> Reason {
     let Some(previous) = previous else {
@@ -98,7 +101,7 @@ pub(super) fn due(pass: &Pass<'_>, crl: &Crl, previous: Option<&Previous<'_>>, w
         Reason::Changed
     } else if is_other {
         Reason::Configuration
-    } else if pass.now >= refresh {
+    } else if pass.now >= refresh || old.this_update > pass.now.after(SKEW) {
         Reason::Refresh
     } else {
         Reason::NotDue

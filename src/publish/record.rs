@@ -9,7 +9,7 @@ use crate::{
     },
     driver::{DriverError, Trouble, Version},
     index::{Published, ScopeRow},
-    shelf::{Label, sha256},
+    shelf::{Label, MOST_OCTETS, sha256},
 };
 
 /// What a CRL of this pass was made from.
@@ -96,7 +96,9 @@ const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");
 /// twin is written without a look at the old one, which may be large.
 pub(super) async fn derive(ca: &Ca, crl: &[u8], is_new: bool) -> Result<(), DriverError> {
     let pem = write::pem("X509 CRL", crl).into_bytes();
-    if is_new {
+    if pem.len() as u64 > MOST_OCTETS {
+        tracing::warn!(issuer = ca.name, octets = pem.len(), "the PEM twin of the CRL is too large, and left as it is");
+    } else if is_new {
         ca.shelf.put_derived(PEM.0, PEM.1, pem).await?;
     } else {
         ca.shelf.keep_derived(PEM.0, PEM.1, pem).await?;

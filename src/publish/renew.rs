@@ -42,7 +42,7 @@ async fn is_due(ca: &Ca, place: &Credentials, now: Timestamp) -> Result<bool, Pu
     let is_ours = credential.certificate.subject == delegate::common_name(&name(ca));
     // One that ends with the CA cannot be followed by one that lasts longer.
     let is_last = credential.validity.next() >= ca.issuer.certificate().not_after;
-    let is_spent = if is_ours && !is_last { credential.is_due(now) } else { !credential.is_valid(now) };
+    let is_spent = !credential.is_valid(now) || (is_ours && !is_last && credential.is_due(now));
     Ok(is_spent || statuses.iter().any(Status::is_listed))
 }
 

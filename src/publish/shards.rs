@@ -15,6 +15,7 @@ pub(super) async fn publish(pass: &mut Pass<'_>, outcome: &mut Outcome) -> Resul
     if pass.ca.crl.shards().next().is_some() || outcome.published {
         same_count(pass).await?;
     }
+    let mut refused = None;
     for shard in pass.ca.crl.shards() {
         let world = World::read(pass.ca, Scope::Shard(shard)).await?;
         outcome.healed.extend(world.healed.iter().cloned());
@@ -31,7 +32,14 @@ pub(super) async fn publish(pass: &mut Pass<'_>, outcome: &mut Outcome) -> Resul
             outcome.reason = Reason::LostRace;
             return Ok(());
         };
-        let issued = issue(pass, Crl { number, ..crl }, &world, None).await?;
+        let issued = match issue(pass, Crl { number, ..crl }, &world, None).await {
+            Ok(issued) => issued,
+            // The others are no worse for it.
+            Err(error) => {
+                refused = refused.or(Some(error));
+                continue;
+            }
+        };
         outcome.number = outcome.number.max(Some(number));
         outcome.add(&issued);
         match issued {
@@ -43,6 +51,11 @@ pub(super) async fn publish(pass: &mut Pass<'_>, outcome: &mut Outcome) -> Resul
             }
             Issued::Out(..) | Issued::Dry(_) => {}
         }
+    }
+    match refused {
+        Some(error) if outcome.published => outcome.trouble(error.to_string()),
+        Some(error) => return Err(error),
+        None => {}
     }
     Ok(())
 }

@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use rescind::core::compare::GATES;
+use rescind::{
+    core::compare::GATES,
+    publish::{Options, publish},
+};
 
 use crate::support::{
-    ISSUER, Site,
+    ISSUER, Site, at, block_on,
     crl::{CRL_NUMBER, Crl, IDP},
+    now,
 };
 
 const DELTA_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
@@ -55,6 +59,73 @@ fn a_gate_is_passed_once_by_name_and_the_journal_says_who_and_why() {
     // The change set that changes nothing is read like any other.
     site.ok(&["export", "--issuer", ISSUER]);
     assert_eq!(site.publish(&[])["published"], false);
+}
+
+#[test]
+fn nothing_is_called_accepted_where_another_gate_refuses_all_the_same() {
+    let site = Site::new();
+    let dated =
+        |more: &[&str]| site.ok(&[&["revoke", "--issuer", ISSUER, "--serial", "0a01", "--revoked-at"], more].concat());
+    dated(&["2025-01-01T00:00:00Z"]);
+    site.publish(&[]);
+    let older = fs::read(site.path("data/index.sqlite")).unwrap();
+    dated(&["2025-01-02T00:00:00Z", "--amend"]);
+    site.revoke("0a02", "keyCompromise");
+    site.publish(&[]);
+    put(&site, &older);
+    for gate in ["entry_vanished", "date_moved"] {
+        let refused = site.run(&["publish", "--issuer", ISSUER, "--accept", gate, "--comment", "I know"]);
+        let other = if gate == "date_moved" { "entry_vanished" } else { "date_moved" };
+        assert!(refused.code == 1 && refused.stderr.contains(other), "{refused:?}");
+    }
+    let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
+    assert!(!log.contains("accepted"), "{log}");
+    assert_eq!(site.crl().serials(), ["0A01", "0A02"]);
+}
+
+/// Its clock was ahead for one pass: relying parties refuse what it made, and so will they for a month.
+#[test]
+fn a_crl_of_the_future_is_told_and_replaced_when_an_operator_says_so() {
+    let site = Site::new();
+    let future = at(now() + 30 * 24 * 3600);
+    site.revoke("0a01", "superseded");
+    block_on(publish(&site.ca(), None, Options::default(), future)).unwrap();
+    let status = site.run(&["status"]);
+    assert!(status.code != 0 && status.stdout.contains("dated in the future"), "{status:?}");
+    let refused = site.run(&["publish"]);
+    assert!(refused.code == 1 && refused.stderr.contains("this_update_went_back"), "{refused:?}");
+    site.ok(&["publish", "--issuer", ISSUER, "--accept", "this_update_went_back", "--comment", "the clock was ahead"]);
+    assert_eq!(site.crl().serials(), ["0A01"]);
+    let status = site.run(&["status"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    assert_eq!(site.publish(&[])["published"], false);
+}
+
+#[test]
+fn a_shard_that_is_refused_holds_up_no_other() {
+    let site = Site::with_settings("[issuer.crl]\nshards = 4\n");
+    for serial in ["0a00", "0a01", "0a02", "0a03"] {
+        site.revoke(serial, "superseded");
+    }
+    site.publish(&[]);
+    // A shard that lists what the journal does not know: one of ours, from an index that is gone.
+    let (folder, other) = (site.path("data"), site.path("other"));
+    fs::rename(&folder, &other).unwrap();
+    site.revoke("0a05", "superseded");
+    site.publish(&[]);
+    let foreign = fs::read(site.shelf("/01.crl")).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    fs::rename(&other, &folder).unwrap();
+    let number = Crl::read(&foreign).number();
+    fs::write(site.shelf("/01.crl"), &foreign).unwrap();
+    fs::write(site.path(&format!("data/archive/{ISSUER}/{number}-01.crl")), &foreign).unwrap();
+    for serial in ["0a12", "0a13"] {
+        site.revoke(serial, "superseded");
+    }
+    let refused = site.run(&["publish"]);
+    assert!(refused.code == 1 && refused.stderr.contains("01.crl"), "{refused:?}");
+    let shard = |name: &str| Crl::read(&fs::read(site.shelf(&format!("/{name}.crl"))).unwrap()).serials();
+    assert_eq!(shard("03"), ["0A03", "0A13"], "{refused:?}");
 }
 
 #[test]

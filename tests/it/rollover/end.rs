@@ -97,7 +97,7 @@ fn is_refused(site: &Site, seconds: u64) {
     for force in [false, true] {
         let options = Options { force, ..Options::default() };
         let refused = block_on(publish::publish(&ca, None, options, at(seconds))).unwrap_err();
-        assert!(matches!(refused, PublishError::Expired(_)), "{refused}");
+        assert!(matches!(refused, PublishError::Expired { .. }), "{refused}");
     }
 }
 

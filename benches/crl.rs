@@ -1,4 +1,4 @@
-//! The steps of a CRL at 1 000, 100 000 and 1 000 000 entries: `cargo bench --bench crl`.
+//! The steps of a CRL, and reading a checkpoint, at 1 000, 100 000 and 1 000 000 entries: `cargo bench --bench crl`.
 //! `RESCIND_BENCH_ENTRIES=5000000` measures another size instead.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, unreachable_pub, missing_docs)]
@@ -9,7 +9,7 @@ use std::{hint::black_box, time::Duration};
 
 use common::{World, yardstick};
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
-use rescind::core::{crl::Crl, seal::Linted};
+use rescind::core::{checkpoint, crl::Crl, seal::Linted};
 
 fn sizes() -> Vec<usize> {
     let wanted = std::env::var("RESCIND_BENCH_ENTRIES").ok().and_then(|text| text.parse().ok());
@@ -34,6 +34,11 @@ fn steps(group: &mut BenchmarkGroup<'_, WallTime>, world: &World, size: usize) {
     });
     group.bench_function(BenchmarkId::new("all_gates", size), |bench| {
         bench.iter_with_large_drop(|| world.publish(2, Some(&previous)));
+    });
+    let spki = world.issuer.spki_hash();
+    let written = checkpoint::write(&world.replica, &spki).expect("a checkpoint");
+    group.bench_function(BenchmarkId::new("checkpoint_load", size), |bench| {
+        bench.iter_with_large_drop(|| checkpoint::read(black_box(&written), &spki).expect("the checkpoint"));
     });
     group.bench_function(BenchmarkId::new("copy_and_sha256", size), |bench| {
         bench.iter_with_large_drop(|| yardstick(black_box(&previous)));

@@ -4,7 +4,7 @@
 //! - `replace` happens only if the content is still the version that was read; otherwise `Conflict`.
 //! - `create` never overwrites; `Conflict` where the name is taken.
 //! - Readers see the old or the new content, whole; when a write returned, it survives the loss of power.
-//! - A label is metadata about exactly the content it was written with; where that is in doubt, it is absent.
+//! - A label is metadata about exactly the content it was written with; where what was read does not fit, it is absent.
 //!
 //! The shelf is not trusted: whoever can write there could put anything. What is read from it is believed only
 //! under the issuer's own signature.

@@ -44,7 +44,6 @@ pub(super) struct World<'a> {
 }
 
 /// A CRL of ours, where it was found.
-#[derive(Clone)]
 pub(super) struct Found {
     pub(super) crl: Verified,
     pub(super) sha256: String,

@@ -1,4 +1,4 @@
-//! Reading a CRL, of whoever made it, in one pass over borrowed bytes. Shares nothing with the writer.
+//! Reading a CRL, of whoever made it, in one pass over borrowed bytes. Shares no code that writes or reads DER with the writer.
 
 use crate::core::{
     der::{DerError, ExtensionRef, Reader, extension, extensions, oid, tag},

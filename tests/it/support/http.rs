@@ -48,8 +48,9 @@ impl Connection {
 
     /// Sends bytes as they are and reads one answer; `head`: whether the answer has no body.
     pub fn send(&mut self, bytes: &[u8], head: bool) -> std::io::Result<Reply> {
-        self.stream.get_mut().write_all(bytes)?;
-        self.read(head)
+        let written = self.stream.get_mut().write_all(bytes);
+        // A server may answer, and close, before it has taken everything.
+        self.read(head).or_else(|unread| written.and(Err(unread)))
     }
 
     fn line(&mut self) -> std::io::Result<String> {

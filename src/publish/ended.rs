@@ -18,10 +18,14 @@ pub(super) async fn ended(
     let mut pass = Pass { ca, replica: &replica, options, now, line: Line::of(&full), is_remarked: false };
     let mut outcome =
         Outcome { published: false, number: full.number(), reason: Reason::Ended, healed: vec![], trouble: None };
-    drop(full);
+    // The full CRL, which may be large, is not read and verified a second time.
+    let mut full = Some(full);
     let mut wrong = vec![];
     for scope in ca.crl.scopes() {
-        let world = World::read(ca, scope).await?;
+        let world = match full.take_if(|full| full.scope == scope) {
+            Some(full) => full,
+            None => World::read(ca, scope).await?,
+        };
         match problem(&pass, &world) {
             Some(what) => wrong.push(what),
             None if !pass.options.dry_run => record::finish(&mut pass, &world).await?,

@@ -36,7 +36,8 @@ pub(super) async fn behind(pass: &mut Pass<'_>, checked: &Checked<Crl>, label: &
     confirm(pass, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm)
 }
 
-/// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does not overwrite a newer one's.
+/// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does not overwrite a
+/// newer one's.
 async fn confirm(
     pass: &mut Pass<'_>,
     scope: Scope,

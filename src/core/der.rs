@@ -286,8 +286,10 @@ pub mod write {
     }
 
     /// A GeneralizedTime, whatever the year.
-    pub fn generalized_time(time: Timestamp) -> Vec<u8> {
-        value(tag::GENERALIZED_TIME, &[&time.digits()])
+    pub fn generalized_time(time: Timestamp) -> [u8; 17] {
+        let mut out = [tag::GENERALIZED_TIME, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        out[2..].copy_from_slice(&time.digits());
+        out
     }
 
     /// PEM (RFC 7468) of some DER; empty only for a label that RFC 7468 does not allow.
@@ -297,9 +299,17 @@ pub mod write {
 
     /// One `Extension` around the DER of its value.
     pub fn extension(id: &[u8], critical: bool, inner: &[u8]) -> Vec<u8> {
-        let id = value(tag::OID, &[id]);
         let critical: &[u8] = if critical { &[tag::BOOLEAN, 1, 0xff] } else { &[] };
-        sequence(&[&id, critical, &value(tag::OCTET_STRING, &[inner])])
+        let around = |octets: &[u8]| header_len(octets.len()) + octets.len();
+        let len = around(id) + critical.len() + around(inner);
+        let mut out = Vec::with_capacity(header_len(len) + len);
+        header(&mut out, tag::SEQUENCE, len);
+        header(&mut out, tag::OID, id.len());
+        out.extend_from_slice(id);
+        out.extend_from_slice(critical);
+        header(&mut out, tag::OCTET_STRING, inner.len());
+        out.extend_from_slice(inner);
+        out
     }
 }
 

@@ -20,6 +20,8 @@ use super::{
 pub struct Signatory {
     /// The KeyHash of the responder.
     hash: [u8; 20],
+    /// `[2] KeyHash`: the ResponderID, byKey.
+    responder: Vec<u8>,
     /// `[0] { certs }`: the credential's certificate.
     certs: Vec<u8>,
     algorithm: SignatureAlgorithm,
@@ -37,8 +39,11 @@ impl Signatory {
         let mut kind = spki.sequence("the key's algorithm is not a SEQUENCE")?;
         let id = kind.content(tag::OID, "the key's algorithm has no object identifier")?.to_vec();
         let parameters = if kind.is_empty() { None } else { Some(kind.any()?.whole.to_vec()) };
+        let hash = key_hash(key);
         Ok(Self {
-            hash: key_hash(key),
+            hash,
+            // RFC 9919 §3.2.2: "byKey".
+            responder: write::value(tag::context(2), &[&write::value(tag::OCTET_STRING, &[&hash])]),
             // RFC 6960 §4.2.1: the delegate's certificate, once.
             certs: write::value(tag::context(0), &[&write::sequence(&[&certificate.der])]),
             algorithm,
@@ -93,23 +98,23 @@ const TIME: usize = 17;
 impl<'a> Response<'a> {
     /// Writes the bytes to be signed.
     pub fn draft(self) -> Draft<Self> {
-        // RFC 9919 §3.2.2: "byKey". RFC 6960 §4.2.1: the version is DEFAULT, so not encoded.
-        let responder = write::value(tag::context(2), &[&write::value(tag::OCTET_STRING, &[&self.signatory.hash])]);
+        // RFC 6960 §4.2.1: the version is DEFAULT, so not encoded.
+        let responder = &self.signatory.responder;
         let produced_at = write::generalized_time(self.window.this());
-        // RFC 9919 §3.2.4: thisUpdate and nextUpdate, both always, never with a fraction.
-        let next = write::value(tag::context(0), &[&write::generalized_time(self.window.next())]);
+        let next = write::generalized_time(self.window.next());
         let cutoff = self.archive_cutoff.map_or(vec![], |time| {
             let extension = write::extension(oid::OCSP_ARCHIVE_CUTOFF, false, &write::generalized_time(time));
             write::value(tag::context(1), &[&write::sequence(&[&extension])])
         });
-        let times = [&produced_at[..], &next, &cutoff].concat();
+        // RFC 9919 §3.2.4: thisUpdate and nextUpdate, both always, never with a fraction.
+        let times = [&produced_at[..], &[tag::context(0), TIME as u8], &next, &cutoff].concat();
         let single_len = |(id, status): (&CertId<'_>, &CertStatus)| id.der.len() + status_len(*status) + times.len();
         let pairs = || self.cert_ids.iter().zip(self.statuses);
         let list_len: usize = pairs().map(single_len).map(|len| write::header_len(len) + len).sum();
         let extensions = self.extensions();
         let len = responder.len() + produced_at.len() + write::header_len(list_len) + list_len + extensions.len();
         let tbs = Tbs::sequence(len, |out| {
-            out.extend_from_slice(&responder);
+            out.extend_from_slice(responder);
             out.extend_from_slice(&produced_at);
             write::header(out, tag::SEQUENCE, list_len);
             for (id, status) in pairs() {
@@ -157,8 +162,8 @@ fn status_len(status: CertStatus) -> usize {
 fn put_status(out: &mut Vec<u8>, status: CertStatus) {
     match revocation(status) {
         Some((at, reason)) => {
-            out.extend_from_slice(&[tag::context(1), status_len(status) as u8 - 2, tag::GENERALIZED_TIME, 15]);
-            out.extend_from_slice(&at.digits());
+            out.extend_from_slice(&[tag::context(1), status_len(status) as u8 - 2]);
+            out.extend_from_slice(&write::generalized_time(at));
             if let Some(reason) = reason {
                 out.extend_from_slice(&[tag::context(0), 3, tag::ENUMERATED, 1, reason.code()]);
             }
@@ -243,6 +248,7 @@ mod tests {
     fn signatory() -> Signatory {
         Signatory {
             hash: [7; 20],
+            responder: write::value(tag::context(2), &[&write::value(tag::OCTET_STRING, &[&[7; 20]])]),
             certs: write::value(tag::context(0), &[&write::sequence(&[&write::sequence(&[])])]),
             algorithm: SignatureAlgorithm::Es256,
             identifier: SignatureAlgorithm::Es256.identifier(),

@@ -128,7 +128,8 @@ impl Response<'_> {
             require(findings, is_same(&single.cert_status, *status), rule::STATUS);
             let found = single.single_extensions.iter().flat_map(|list| list.iter());
             let found = found.map(|one| (one.extn_id.as_ref().to_vec(), one.extn_value.to_vec()));
-            let planned = self.archive_cutoff.map(|time| (ARCHIVE_CUTOFF.to_vec(), write::generalized_time(time)));
+            let planned =
+                self.archive_cutoff.map(|time| (ARCHIVE_CUTOFF.to_vec(), write::generalized_time(time).to_vec()));
             require(findings, found.eq(planned), rule::CUTOFF);
         }
         let found = read.response_extensions.iter().flat_map(|list| list.iter());

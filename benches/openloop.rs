@@ -1,13 +1,13 @@
 //! Sends OCSP requests at a fixed rate whether or not answers are late, and counts each one's time from when it was
-//! due: `openloop ADDRESS PATH HEX RATE SECONDS CONNECTIONS`; prints JSON. For `benches/compare`. One thread, which
-//! sleeps between requests, so that it takes little from the server that it measures.
+//! due: `openloop ADDRESS PATH HEX RATE SECONDS CONNECTIONS`; prints JSON, milliseconds in it. For `benches/compare`.
+//! One thread, which sleeps between requests, so that it takes little from the server that it measures.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use rustix::{
@@ -39,6 +39,7 @@ fn main() {
     let every = Duration::from_secs_f64(connections / rate);
 
     let queue = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll");
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs_f64();
     let start = Instant::now() + Duration::from_millis(10);
     let mut all: Vec<_> =
         (0..connections as u32).map(|at| open(address, start + every * at / connections as u32)).collect();
@@ -69,7 +70,7 @@ fn main() {
             }
         }
     }
-    print(times);
+    print(began, &times);
 }
 
 fn open(address: &str, due: Instant) -> Connection {
@@ -109,18 +110,14 @@ impl Connection {
     }
 }
 
-fn print(times: Times) {
-    let worst = times.iter().map(|second| quantile(second.clone(), 0.99)).max().unwrap_or(0);
-    let whole = times.concat();
+fn print(began: f64, times: &Times) {
     let ms = |micros: u32| f64::from(micros) / 1000.0;
+    let by_second: Vec<_> = times.iter().map(|second| ms(quantile(second.clone(), 0.99))).collect();
+    let whole = times.concat();
     let at = |part| ms(quantile(whole.clone(), part));
+    let (count, p50, p99, max) = (whole.len(), at(0.5), at(0.99), at(1.0));
     println!(
-        r#"{{"count": {}, "p50_ms": {:.3}, "p99_ms": {:.3}, "worst_p99_ms": {:.3}, "max_ms": {:.3}}}"#,
-        whole.len(),
-        at(0.5),
-        at(0.99),
-        ms(worst),
-        at(1.0)
+        r#"{{"began": {began}, "count": {count}, "p50": {p50}, "p99": {p99}, "max": {max}, "p99_by_second": {by_second:?}}}"#
     );
 }
 

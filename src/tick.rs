@@ -1,11 +1,16 @@
 //! One tick of the timer: a pass over every issuer, and the alarms that follow from it.
 
 use std::{
+    io,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::{self, Runtime},
+    task::JoinSet,
+    time::timeout,
+};
 use tracing::Instrument;
 
 use crate::{
@@ -21,8 +26,8 @@ const DEADLINE: Duration = Duration::from_secs(480);
 /// How long a look for alarms may take.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// By how much the publisher's thread is nicer than the others: it has about a tenth of a processor that they want too.
-const POLITE: i32 = 10;
+/// How long passes may wait for a processor that nobody else wants.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a tick came to, in sentences.
 #[derive(Debug, Default)]
@@ -33,43 +38,71 @@ pub struct Ticked {
     pub failed: Vec<String>,
 }
 
-/// A pass over every issuer, on a thread of its own that gives way to others: a large CRL keeps a processor for a good part
-/// of a second, and OCSP is answered meanwhile. Whoever lets go of the future ends the pass where it next waits, as with any other.
-pub async fn tick(app: &Arc<App>) -> Ticked {
-    let (wanted, mut unwanted) = oneshot::channel::<()>();
-    let (app, runtime) = (Arc::clone(app), Handle::current());
-    let passes = async move {
-        tokio::select! {
-            ticked = all(&app) => ticked,
-            _ = &mut unwanted => Ticked::default(),
-        }
-    };
-    // What is logged there belongs to the same invocation.
-    let passes = passes.in_current_span();
-    let (done, ticked) = oneshot::channel();
-    let work = move || {
-        if cfg!(target_os = "linux") {
-            // There it is about the thread alone. Where it fails, the pass is only less polite.
-            let _ = rustix::process::nice(POLITE);
-        }
-        // Nobody may be waiting any more.
-        let _ = done.send(runtime.block_on(passes));
-    };
-    let started = std::thread::Builder::new().name("publisher".to_owned()).spawn(work);
-    let ticked = match started {
-        Ok(_) => ticked.await.map_err(|_| "a pass ended by itself".to_owned()),
-        Err(error) => Err(format!("couldn't start the publisher's thread: {error}")),
-    };
-    drop(wanted);
-    ticked.unwrap_or_else(|failed| {
-        tracing::error!(failed, "nothing was published; the previous CRLs stay");
-        Ticked { done: vec![], failed: vec![failed] }
-    })
+/// The publisher's own threads. A large CRL keeps a processor for a good part of a second; those that answer OCSP go
+/// first meanwhile.
+#[derive(Debug)]
+pub struct Publisher(Option<Runtime>);
+
+impl Publisher {
+    /// Starts them; fails where the system gives no threads.
+    pub fn start() -> io::Result<Self> {
+        let mut builder = runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("publisher").on_thread_start(give_way).enable_all();
+        builder.build().map(Some).map(Self)
+    }
+
+    /// None where it ended by itself.
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let mut tasks = JoinSet::new();
+        // What is logged there belongs to the same invocation.
+        tasks.spawn_on(work.in_current_span(), self.0.as_ref()?.handle());
+        // Whoever lets go of this ends the work where it next waits.
+        tasks.join_next().await?.ok()
+    }
 }
 
-async fn all(app: &App) -> Ticked {
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        // To wait for them is not allowed here, and not necessary: a process may end at any instruction.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Has the thread run only where no other thread wants the processor. A nice thread would be in the way for all of the
+/// slice that it was given, which is several milliseconds.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::{NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy, unix};
+        let policy = ThreadSchedulePolicy::Normal(Idle);
+        // Where the system refuses, the passes are only less polite.
+        let _ = unix::set_thread_priority_and_policy(unix::thread_native_id(), ThreadPriority::Min, policy);
+    }
+}
+
+/// A pass over every issuer, on the publisher's threads, or on this one if they get no processor for too long: a
+/// flood of requests for OCSP must not keep CRLs from being published.
+pub async fn tick(app: &Arc<App>) -> Ticked {
+    let (passes, start) = (Arc::clone(app), (app.clock)());
+    let polite = async move { all(&passes, start).await };
+    match timeout(PATIENCE, app.publisher.run(polite)).await {
+        Ok(Some(ticked)) => ticked,
+        Ok(None) => {
+            let failed = "a pass ended by itself".to_owned();
+            tracing::error!(failed, "nothing was published; the previous CRLs stay");
+            Ticked { done: vec![], failed: vec![failed] }
+        }
+        Err(_) => {
+            tracing::warn!("the passes took longer than {PATIENCE:?}; once more, without giving way to OCSP");
+            all(app, start).await
+        }
+    }
+}
+
+async fn all(app: &App, start: Timestamp) -> Ticked {
     let mut ticked = Ticked::default();
-    let start = (app.clock)();
     for served in app.responder.issuers() {
         let issuer = &served.ca.name;
         let now = (app.clock)();
@@ -89,7 +122,7 @@ async fn pass(app: &App, served: &Served, now: Timestamp, limit: Duration) -> Re
     let known = served.known();
     let replica = known.replica.as_ref().map(|(replica, _)| replica);
     let pass = publish::publish(&served.ca, replica, Options::default(), now);
-    let result = match tokio::time::timeout(limit, pass).await {
+    let result = match timeout(limit, pass).await {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err(format!("the passes took longer than {DEADLINE:?} together")),
     };
@@ -116,7 +149,7 @@ async fn pass(app: &App, served: &Served, now: Timestamp, limit: Duration) -> Re
 /// Says what will become an outage; the messages are what alert rules look for.
 async fn alarm(served: &Served, now: Timestamp) {
     let issuer = &served.ca.name;
-    let found = match tokio::time::timeout(LOOK, status::status(&served.ca, now)).await {
+    let found = match timeout(LOOK, status::status(&served.ca, now)).await {
         Ok(status) => status.found,
         Err(_) => vec![Problem::Other(format!("the stores did not answer within {LOOK:?}"))],
     };

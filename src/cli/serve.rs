@@ -20,7 +20,7 @@ use crate::{
     functions,
     http::{self, Access, App, Counts, Lately, server},
     respond::{Responder, Served},
-    tick::tick,
+    tick::{Publisher, tick},
 };
 
 /// How often to look whether a CRL is due.
@@ -111,6 +111,7 @@ async fn app(config: &Config) -> Result<App, Failure> {
         is_hosted,
         lately: Lately::default(),
         last_status: Mutex::default(),
+        publisher: Publisher::start().map_err(Failure::failed)?,
         counts: Counts::default(),
         clock: now,
     })

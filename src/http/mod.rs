@@ -36,6 +36,7 @@ use crate::{
     functions,
     respond::{Responder, Served},
     status::IssuerStatus,
+    tick::Publisher,
 };
 
 pub use shelf::Lately;
@@ -55,6 +56,8 @@ pub struct App {
     pub lately: Lately,
     /// What `/status` said last, and when.
     pub last_status: Mutex<Option<(Timestamp, Vec<IssuerStatus>)>>,
+    /// Where passes run.
+    pub publisher: Publisher,
     /// Counted since the start.
     pub counts: Counts,
     /// The only clock of the handlers.

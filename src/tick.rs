@@ -85,9 +85,14 @@ fn give_way() {
 /// A pass over every issuer, on the publisher's threads, or on this one if they get no processor for too long: a
 /// flood of requests for OCSP must not keep CRLs from being published.
 pub async fn tick(app: &Arc<App>) -> Ticked {
+    within(PATIENCE, app).await
+}
+
+/// Likewise, with another patience.
+pub async fn within(patience: Duration, app: &Arc<App>) -> Ticked {
     let (passes, start) = (Arc::clone(app), (app.clock)());
     let polite = async move { all(&passes, start).await };
-    match timeout(PATIENCE, app.publisher.run(polite)).await {
+    match timeout(patience, app.publisher.run(polite)).await {
         Ok(Some(ticked)) => ticked,
         Ok(None) => {
             let failed = "a pass ended by itself".to_owned();
@@ -95,7 +100,7 @@ pub async fn tick(app: &Arc<App>) -> Ticked {
             Ticked { done: vec![], failed: vec![failed] }
         }
         Err(_) => {
-            tracing::warn!("the passes took longer than {PATIENCE:?}; once more, without giving way to OCSP");
+            tracing::warn!("the passes took longer than {patience:?}; once more, without giving way to OCSP");
             all(app, start).await
         }
     }

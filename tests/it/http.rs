@@ -1,12 +1,21 @@
 //! HTTP beside OCSP: CRLs and CA certificates, the API, health, metrics, shutdown.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use rescind::{
+    http::{Access, App, Counts, Lately},
+    respond::Responder,
+    tick::{self, Publisher},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::{
-    ISSUER, Site, der,
+    ISSUER, Site, block_on, der,
     http::{Reply, request},
     ocsp, poll,
     server::{Server, serving},
@@ -228,6 +237,48 @@ fn server_publishes_what_is_due_by_itself() {
     poll(Duration::from_secs(10), "the first CRL", || site.shelf(".crl").exists().then_some(()));
     assert_eq!(site.crl().serials(), ["0B"]);
     drop(server);
+}
+
+/// Of each thread with this name: whether it gives way to all others (sched(7): SCHED_IDLE, 5).
+fn give_way(server: &Server, name: &str) -> Vec<bool> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).ok());
+    let named = stats.filter(|stat| stat.contains(&format!("({name})")));
+    named.map(|stat| stat.rsplit(')').next().unwrap().split_whitespace().nth(38) == Some("5")).collect()
+}
+
+#[test]
+fn only_the_publishers_threads_give_way() {
+    let site = Site::new();
+    site.revoke("0b", "superseded");
+    let server = site.serve();
+    poll(Duration::from_secs(10), "the first CRL", || site.shelf(".crl").exists().then_some(()));
+    // One that works, and those it started for SQLite and files.
+    let publishers = give_way(&server, "publisher");
+    assert!(publishers.len() >= 2 && publishers.iter().all(|gives| *gives), "{publishers:?}");
+    let others = give_way(&server, "tokio-rt-worker");
+    assert!(!others.is_empty() && !others.contains(&true), "{others:?}");
+}
+
+/// In a flood of requests, threads that give way get no processor; the tick goes on without them.
+#[test]
+fn a_tick_without_patience_publishes_none_the_less() {
+    let site = Site::new();
+    site.revoke("0b", "superseded");
+    let app = Arc::new(App {
+        responder: Responder::new(vec![site.ca()]),
+        aliases: vec![],
+        api: Access::Closed,
+        is_hosted: false,
+        lately: Lately::default(),
+        last_status: Mutex::default(),
+        publisher: Publisher::start().unwrap(),
+        counts: Counts::default(),
+        clock: || crate::support::at(crate::support::now()),
+    });
+    let ticked = block_on(tick::within(Duration::ZERO, &app));
+    assert_eq!((ticked.done.len(), ticked.failed), (1, vec![]));
+    assert_eq!(site.crl().serials(), ["0B"]);
 }
 
 #[test]

@@ -324,6 +324,8 @@ fn healthz_and_metrics_say_what_ocsp_answers_from() {
 #[test]
 fn refusals_are_all_counted_and_told_once_a_minute() {
     let site = Site::new();
+    // No pass can write one, then.
+    std::fs::create_dir_all(site.path(&format!("data/{ISSUER}-ocsp.pem/in-the-way"))).unwrap();
     let server = site.serve_with(&[]);
     let asked = request(&[site.issuer_id().usual("0a")], None);
     for _ in 0..40 {

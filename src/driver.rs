@@ -2,6 +2,14 @@
 
 use std::{error::Error, fmt};
 
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Runs what blocks on a thread for that. A worker of the runtime starts that thread if need be, and not the caller's:
+/// a thread inherits how it is scheduled, and one that holds a lock must not give way as the publisher's does.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    tokio::spawn(async { spawn_blocking(work).await }).await?
+}
+
 /// Why a store, vault or file could not do what was asked.
 #[derive(Debug)]
 pub struct DriverError {

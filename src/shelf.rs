@@ -22,7 +22,7 @@ use crate::{
         seal::Checked,
         serial::{CrlNumber, hex},
     },
-    driver::{DriverError, Version},
+    driver::{self, DriverError, Version},
     local::directory::Directory,
 };
 
@@ -178,9 +178,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, DriverError> {
     let (directory, name) = (directory.clone(), name.to_owned());
     let doing = format!("reach {name}");
-    match tokio::task::spawn_blocking(move || work(&directory, &name)).await {
+    match driver::blocking(move || work(&directory, &name)).await {
         Ok(result) => result,
-        Err(error) => Err(DriverError::because(doing, crate::driver::Trouble::Other, error)),
+        Err(error) => Err(DriverError::because(doing, driver::Trouble::Other, error)),
     }
 }
 

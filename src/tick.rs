@@ -1,16 +1,11 @@
 //! One tick of the timer: a pass over every issuer, and the alarms that follow from it.
 
 use std::{
-    io,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{
-    runtime::{self, Runtime},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 use tracing::Instrument;
 
 use crate::{
@@ -26,8 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(480);
 /// How long a look for alarms may take.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// How long passes may wait for a processor that nobody else wants.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long after the deadline a tick is given up whose thread got no processor to notice it.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What a tick came to, in sentences.
 #[derive(Debug, Default)]
@@ -38,39 +33,53 @@ pub struct Ticked {
     pub failed: Vec<String>,
 }
 
-/// The publisher's own threads. A large CRL keeps a processor for a good part of a second; those that answer OCSP go
-/// first meanwhile.
-#[derive(Debug)]
-pub struct Publisher(Option<Runtime>);
-
-impl Publisher {
-    /// Starts them; fails where the system gives no threads.
-    pub fn start() -> io::Result<Self> {
-        let mut builder = runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("publisher").on_thread_start(give_way).enable_all();
-        builder.build().map(Some).map(Self)
+/// A pass over every issuer, on a thread that gives way to others: a large CRL keeps a processor for a good part of a
+/// second, and OCSP is answered meanwhile. Where that came to no end in time, as in a flood of requests, the next tick
+/// does not give way. Whoever lets go of the future ends the pass where it next waits, as with any other.
+pub async fn tick(app: &Arc<App>) -> Ticked {
+    let start = (app.clock)();
+    let ticked = if app.is_urgent.load(Ordering::Relaxed) { all(app).await } else { politely(app).await };
+    let is_late = (app.clock)().since(start) >= DEADLINE;
+    if is_late {
+        tracing::warn!("the passes took {DEADLINE:?}; the next ones do not give way to OCSP");
     }
-
-    /// None where it ended by itself.
-    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-        let mut tasks = JoinSet::new();
-        // What is logged there belongs to the same invocation.
-        tasks.spawn_on(work.in_current_span(), self.0.as_ref()?.handle());
-        // Whoever lets go of this ends the work where it next waits.
-        tasks.join_next().await?.ok()
-    }
+    app.is_urgent.store(is_late, Ordering::Relaxed);
+    ticked
 }
 
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        // To wait for them is not allowed here, and not necessary: a process may end at any instruction.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+async fn politely(app: &Arc<App>) -> Ticked {
+    let (wanted, mut unwanted) = oneshot::channel::<()>();
+    let (app, runtime) = (Arc::clone(app), Handle::current());
+    let passes = async move {
+        tokio::select! {
+            ticked = all(&app) => ticked,
+            _ = &mut unwanted => Ticked::default(),
         }
-    }
+    };
+    // What is logged there belongs to the same invocation.
+    let passes = passes.in_current_span();
+    let (done, ticked) = oneshot::channel();
+    let work = move || {
+        give_way();
+        // Nobody may be waiting any more.
+        let _ = done.send(runtime.block_on(passes));
+    };
+    let started = std::thread::Builder::new().name("publisher".to_owned()).spawn(work);
+    let ticked = match started {
+        Ok(_) => match timeout(DEADLINE + GRACE, ticked).await {
+            Ok(ticked) => ticked.map_err(|_| "a pass ended by itself".to_owned()),
+            Err(_) => Err("the publisher's thread got no processor".to_owned()),
+        },
+        Err(error) => Err(format!("couldn't start the publisher's thread: {error}")),
+    };
+    drop(wanted);
+    ticked.unwrap_or_else(|failed| {
+        tracing::error!(failed, "nothing was published; the previous CRLs stay");
+        Ticked { done: vec![], failed: vec![failed] }
+    })
 }
 
-/// Has the thread run only where no other thread wants the processor. A nice thread would be in the way for all of the
+/// Leaves this thread next to nothing of a processor that others want. A nice thread would be in their way for all of the
 /// slice that it was given, which is several milliseconds.
 fn give_way() {
     #[cfg(target_os = "linux")]
@@ -82,32 +91,9 @@ fn give_way() {
     }
 }
 
-/// A pass over every issuer, on the publisher's threads, or on this one if they get no processor for too long: a
-/// flood of requests for OCSP must not keep CRLs from being published.
-pub async fn tick(app: &Arc<App>) -> Ticked {
-    within(PATIENCE, app).await
-}
-
-/// Likewise, with another patience.
-pub async fn within(patience: Duration, app: &Arc<App>) -> Ticked {
-    let (passes, start) = (Arc::clone(app), (app.clock)());
-    let polite = async move { all(&passes, start).await };
-    match timeout(patience, app.publisher.run(polite)).await {
-        Ok(Some(ticked)) => ticked,
-        Ok(None) => {
-            let failed = "a pass ended by itself".to_owned();
-            tracing::error!(failed, "nothing was published; the previous CRLs stay");
-            Ticked { done: vec![], failed: vec![failed] }
-        }
-        Err(_) => {
-            tracing::warn!("the passes took longer than {patience:?}; once more, without giving way to OCSP");
-            all(app, start).await
-        }
-    }
-}
-
-async fn all(app: &App, start: Timestamp) -> Ticked {
+async fn all(app: &App) -> Ticked {
     let mut ticked = Ticked::default();
+    let start = (app.clock)();
     for served in app.responder.issuers() {
         let issuer = &served.ca.name;
         let now = (app.clock)();

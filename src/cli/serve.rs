@@ -3,7 +3,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use crate::{
     functions,
     http::{self, Access, App, Counts, Lately, server},
     respond::{Responder, Served},
-    tick::{Publisher, tick},
+    tick::tick,
 };
 
 /// How often to look whether a CRL is due.
@@ -111,7 +111,7 @@ async fn app(config: &Config) -> Result<App, Failure> {
         is_hosted,
         lately: Lately::default(),
         last_status: Mutex::default(),
-        publisher: Publisher::start().map_err(Failure::failed)?,
+        is_urgent: AtomicBool::default(),
         counts: Counts::default(),
         clock: now,
     })

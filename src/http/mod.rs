@@ -12,7 +12,7 @@ mod vault;
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,7 +36,6 @@ use crate::{
     functions,
     respond::{Responder, Served},
     status::IssuerStatus,
-    tick::Publisher,
 };
 
 pub use shelf::Lately;
@@ -56,8 +55,8 @@ pub struct App {
     pub lately: Lately,
     /// What `/status` said last, and when.
     pub last_status: Mutex<Option<(Timestamp, Vec<IssuerStatus>)>>,
-    /// Where passes run.
-    pub publisher: Publisher,
+    /// Whether the next passes give way to nobody.
+    pub is_urgent: AtomicBool,
     /// Counted since the start.
     pub counts: Counts,
     /// The only clock of the handlers.

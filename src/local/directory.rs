@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use sha2::{Digest, Sha256};
@@ -202,15 +203,18 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) ->
     use std::os::unix::fs::OpenOptionsExt;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    // Two passes of one process may be at it.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let temporary = folder.join(format!(".{name}.{process}-{count}.tmp"));
     let _ = fs::remove_file(&temporary);
     let written = (|| {
         let mut file = File::options().create_new(true).write(true).mode(mode).open(&temporary)?;
         for piece in bytes.chunks(PIECE) {
             file.write_all(piece)?;
-            // The size, too; what it leaves out is the time of the change.
             file.sync_data()?;
         }
+        file.sync_all()?;
         if over {
             fs::rename(&temporary, path)?;
         } else {

@@ -19,7 +19,7 @@ use crate::{
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
-    driver::{DriverError, Trouble, Version},
+    driver::{self, DriverError, Trouble, Version},
     index::{Commit, Published, ScopeRow, row_key},
 };
 
@@ -77,7 +77,7 @@ impl Sqlite {
     ) -> Result<T, DriverError> {
         let connection = Arc::clone(&self.connection);
         let doing = format!("{doing} {}", self.path.display());
-        let job = tokio::task::spawn_blocking(move || {
+        let job = driver::blocking(move || {
             // A panic elsewhere rolled its transaction back, so the connection is sound.
             work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
         });

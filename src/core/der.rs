@@ -285,9 +285,13 @@ pub mod write {
         }
     }
 
+    /// Octets of a whole GeneralizedTime.
+    pub const TIME_LEN: usize = 17;
+
     /// A GeneralizedTime, whatever the year.
-    pub fn generalized_time(time: Timestamp) -> [u8; 17] {
-        let mut out = [tag::GENERALIZED_TIME, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    pub fn generalized_time(time: Timestamp) -> [u8; TIME_LEN] {
+        let mut out = [0; TIME_LEN];
+        out[..2].copy_from_slice(&[tag::GENERALIZED_TIME, TIME_LEN as u8 - 2]);
         out[2..].copy_from_slice(&time.digits());
         out
     }

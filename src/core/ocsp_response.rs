@@ -92,9 +92,6 @@ pub enum Reading {
     Both,
 }
 
-/// Octets of a whole GeneralizedTime.
-const TIME: usize = 17;
-
 impl<'a> Response<'a> {
     /// Writes the bytes to be signed.
     pub fn draft(self) -> Draft<Self> {
@@ -107,7 +104,7 @@ impl<'a> Response<'a> {
             write::value(tag::context(1), &[&write::sequence(&[&extension])])
         });
         // RFC 9919 §3.2.4: thisUpdate and nextUpdate, both always, never with a fraction.
-        let times = [&produced_at[..], &[tag::context(0), TIME as u8], &next, &cutoff].concat();
+        let times = [&produced_at[..], &[tag::context(0), write::TIME_LEN as u8], &next, &cutoff].concat();
         let single_len = |(id, status): (&CertId<'_>, &CertStatus)| id.der.len() + status_len(*status) + times.len();
         let pairs = || self.cert_ids.iter().zip(self.statuses);
         let list_len: usize = pairs().map(single_len).map(|len| write::header_len(len) + len).sum();
@@ -156,7 +153,7 @@ fn revocation(status: CertStatus) -> Option<(Timestamp, Option<Reason>)> {
 }
 
 fn status_len(status: CertStatus) -> usize {
-    2 + revocation(status).map_or(0, |(_, reason)| TIME + if reason.is_some() { 5 } else { 0 })
+    2 + revocation(status).map_or(0, |(_, reason)| write::TIME_LEN + if reason.is_some() { 5 } else { 0 })
 }
 
 fn put_status(out: &mut Vec<u8>, status: CertStatus) {

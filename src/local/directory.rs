@@ -212,7 +212,9 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) ->
         let mut file = File::options().create_new(true).write(true).mode(mode).open(&temporary)?;
         for piece in bytes.chunks(PIECE) {
             file.write_all(piece)?;
-            file.sync_data()?;
+            if piece.len() == PIECE {
+                file.sync_data()?;
+            }
         }
         file.sync_all()?;
         if over {

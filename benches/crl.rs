@@ -9,7 +9,7 @@ use std::{hint::black_box, time::Duration};
 
 use common::{World, yardstick};
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
-use rescind::core::{checkpoint, crl::Crl, seal::Linted};
+use rescind::core::{crl::Crl, journal::checkpoint, seal::Linted};
 
 fn sizes() -> Vec<usize> {
     let wanted = std::env::var("RESCIND_BENCH_ENTRIES").ok().and_then(|text| text.parse().ok());

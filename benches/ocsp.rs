@@ -22,15 +22,17 @@ use rescind::{
     config::{Config, settings::Values},
     core::{
         der::{oid, tag, write},
+        key_pair::{self, NewKey},
         ocsp::Request,
         revocation::{Action, Request as Change},
         serial::Serial,
         time::Timestamp,
     },
-    local::pem_key::{self, NewKey},
-    publish::{self, Options},
-    respond::{Answer, Responder},
-    revoke::{self, Author},
+    stories::{
+        publish::{self, Options},
+        respond::{Answer, Responder},
+        revoke::{self, Author},
+    },
 };
 use sha1::{Digest, Sha1};
 
@@ -44,7 +46,7 @@ fn now() -> Timestamp {
 
 /// A self-signed CA with a P-256 key, as PEM files.
 fn make_ca(folder: &Path) {
-    let (key, _) = pem_key::generate(NewKey::P256).unwrap();
+    let (key, _) = key_pair::generate(NewKey::P256).unwrap();
     let pair = rcgen::KeyPair::from_pem(&key).unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -64,7 +66,7 @@ async fn responder(folder: &Path) -> Responder {
     let serial = |at: u32| Serial::from_hex(&format!("{:x}", at * 2 + 1)).unwrap();
     let action = || Action::Revoke { at: now(), is_dated: false, reason: None, invalidity_date: None, amend: false };
     let all: Vec<_> = (0..ROWS).map(|at| Change { serial: serial(at), action: action(), not_after: None }).collect();
-    revoke::record(&ca, &all, &author, now(), |_| ()).await.unwrap();
+    revoke::commit(&ca, &all, &author, now(), |_| ()).await.unwrap();
     publish::publish(&ca, None, Options::default(), now()).await.unwrap();
     let responder = Responder::new(vec![ca]);
     responder.issuers()[0].refresh(now()).await;
@@ -85,7 +87,7 @@ fn request(responder: &Responder, serial: &[u8], nonce: Option<&[u8]>) -> Vec<u8
     write::sequence(&[&write::sequence(&[&list, &nonce])])
 }
 
-fn signed(answer: Answer) -> Arc<rescind::respond::Signed> {
+fn signed(answer: Answer) -> Arc<rescind::stories::respond::Signed> {
     match answer {
         Answer::Signed(signed) => signed,
         Answer::Refused(refusal, why) => panic!("{}: {why}", refusal.name()),

@@ -59,7 +59,7 @@ param storageSku string = 'Standard_ZRS'
 param publishSchedule string = '0 * * * * *'
 
 @description('Functions that the responder serves. Leave out what nobody needs.')
-param responderFunctions array = ['ocsp', 'crl', 'ca', 'vault', 'status', 'healthz', 'metrics']
+param responderFunctions array = ['ocsp', 'crl', 'ca', 'hashicorp', 'status', 'healthz', 'metrics']
 
 @description('Responder instances that never sleep. With 0, the first request after a pause waits for a cold start.')
 @minValue(0)

@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
-use rescind::{
-    core::{
-        certificate::Certificate,
-        changeset::{ChangeSet, Head, Linked},
-        compare::Previous,
-        crl::{Appearance, Crl},
-        issuer::Issuer,
-        lints::{CrlBefore, CrlSource},
-        replica::{Fold, Replica},
-        revocation::{Event, Reason, State, Status},
+use rescind::core::{
+    certificate::Certificate,
+    crl::{
+        Appearance, Crl,
+        gate::Previous,
+        lint::{CrlBefore, CrlSource},
         scope::{Contains, Scope},
-        seal::{Checked, Draft, Linted, Signed},
-        serial::{CrlNumber, Serial},
-        time::{Timestamp, Window},
     },
-    local::pem_key::PemKey,
+    issuer::Issuer,
+    journal::{
+        change_set::{ChangeSet, Head, Linked},
+        replica::{Fold, Replica},
+    },
+    key_pair::PemKey,
+    revocation::{Event, Reason, State, Status},
+    seal::{Checked, Draft, Linted, Signed},
+    serial::{CrlNumber, Serial},
+    time::{Timestamp, Window},
 };
 use sha2::{Digest, Sha256};
 

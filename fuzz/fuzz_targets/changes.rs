@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use rescind::core::{
-    changeset::{ChainHash, ChangeSet, Linked},
-    checkpoint,
-    replica::Fold,
+    journal::{
+        change_set::{ChainHash, ChangeSet, Linked},
+        checkpoint,
+        replica::Fold,
+    },
     time::Timestamp,
 };
 
@@ -35,7 +37,7 @@ fn kept(set: ChangeSet) {
     let rows: Vec<_> = fold.rows().copied().collect();
     assert!(rows.iter().map(|row| *row.serial.octets()).eq(serials));
     // A head is level with it by definition, whatever the counts; they are the rows'.
-    let mut head = rescind::core::changeset::Head::genesis(&KEY);
+    let mut head = rescind::core::journal::change_set::Head::genesis(&KEY);
     (head.seq, head.hash) = (fold.seq(), fold.hash());
     rows.iter().for_each(|row| head.counts.change(None, row.state));
     let replica = fold.level(&head).expect("counts are those of the rows");

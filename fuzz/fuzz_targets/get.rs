@@ -4,7 +4,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use libfuzzer_sys::fuzz_target;
-use rescind::core::{get::decode, ocsp::Request};
+use rescind::core::ocsp::{Request, get::decode};
 
 fn is_request(der: &[u8]) -> bool {
     Request::read(der).is_ok()

@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use rescind::{core::revocation::merge, import::read_jsonl, wording::Shown};
+use rescind::{
+    core::revocation::merge,
+    stories::{import::read_jsonl, schema::Shown},
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(requests) = read_jsonl(bytes) else { return };

@@ -20,7 +20,7 @@ param alwaysReady int
 param maximumInstances int
 
 // Every folder of function/; infra/lint compares.
-var packaged = ['publish', 'ocsp', 'crl', 'ca', 'vault', 'status', 'healthz', 'metrics', 'api']
+var packaged = ['publish', 'ocsp', 'crl', 'ca', 'hashicorp', 'status', 'healthz', 'metrics', 'api']
 var switches = [for function in packaged: {
   name: 'AzureWebJobs.${function}.Disabled'
   value: contains(functions, function) ? 'false' : 'true'

@@ -16,8 +16,12 @@ use super::{
     retry::{Call, Failed, LARGE, call},
 };
 use crate::{
-    driver::{DriverError, Trouble, Version},
-    shelf::{Content, Label, MOST_OCTETS, Stored, sha256},
+    core::digest::sha256,
+    store::{
+        Version,
+        content::{Content, Label, MOST_OCTETS, Stored},
+        error::{DriverError, ErrorKind},
+    },
 };
 
 /// A container.
@@ -46,13 +50,13 @@ impl Container {
         plain.set_query(None);
         let name = plain.as_str().trim_end_matches('/').to_owned();
         let client = BlobContainerClient::new(url.clone(), identity, Some(options));
-        let client =
-            client.map_err(|error| DriverError::because(format!("use the container {name}"), Trouble::Other, error))?;
+        let client = client
+            .map_err(|error| DriverError::because(format!("use the container {name}"), ErrorKind::Other, error))?;
         Ok(Self { client: client.into(), name })
     }
 
     fn call(&self, verb: &str, name: &str, role: &'static str) -> Call {
-        Call { doing: format!("{verb} {}/{name}", self.name), role, limit: LARGE }
+        Call { operation: format!("{verb} {}/{name}", self.name), role, limit: LARGE }
     }
 
     pub(crate) async fn get(&self, name: &str) -> Result<Option<Stored>, DriverError> {
@@ -71,10 +75,11 @@ impl Container {
         });
         let (bytes, etag, metadata, modified) = match read.await {
             Ok(read) => read,
-            Err(failed) if failed.error.trouble == Trouble::Missing => return Ok(None),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => return Ok(None),
             Err(failed) => return Err(failed.into()),
         };
-        let etag = etag.ok_or_else(|| DriverError::because(what.doing, Trouble::Other, "the answer has no ETag"))?;
+        let etag =
+            etag.ok_or_else(|| DriverError::because(what.operation, ErrorKind::Other, "the answer has no ETag"))?;
         let sha256 = sha256(&bytes);
         let label = label(&metadata).filter(|label| label.sha256 == sha256);
         Ok(Some(Stored {
@@ -93,7 +98,7 @@ impl Container {
         let look = call(&what, || async { blob.get_properties(None).await?.metadata() });
         match look.await {
             Ok(metadata) => Ok(label(&metadata)),
-            Err(failed) if failed.error.trouble == Trouble::Missing => Ok(None),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => Ok(None),
             Err(failed) => Err(failed.into()),
         }
     }
@@ -104,14 +109,14 @@ impl Container {
         let blob = self.client.blob_client(name);
         match call(&what, || async { blob.delete(None).await }).await {
             Ok(_) => Ok(()),
-            Err(failed) if failed.error.trouble == Trouble::Missing => Ok(()),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => Ok(()),
             Err(failed) => Err(failed.into()),
         }
     }
 
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         let prefix = format!("{folder}/");
-        let what = Call { doing: format!("list {}/{prefix}", self.name), role: READ, limit: LARGE };
+        let what = Call { operation: format!("list {}/{prefix}", self.name), role: READ, limit: LARGE };
         let listed = call(&what, || async {
             let options = BlobContainerClientListBlobsOptions { prefix: Some(prefix.clone()), ..Default::default() };
             let mut pages = self.client.list_blobs(Some(options))?.into_pages();
@@ -123,7 +128,7 @@ impl Container {
         });
         match listed.await {
             Ok(names) => Ok(names.iter().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned).collect()),
-            Err(failed) if failed.error.trouble == Trouble::Missing => Ok(vec![]),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => Ok(vec![]),
             Err(failed) => Err(failed.into()),
         }
     }
@@ -168,7 +173,7 @@ impl Container {
         match upload.await {
             Ok(_) => Ok(()),
             // The answer to an earlier try may have been lost after it took effect.
-            Err(Failed { error, retried: true }) if error.trouble == Trouble::Conflict => {
+            Err(Failed { error, retried: true }) if error.kind == ErrorKind::Conflict => {
                 let found = self.get(name).await?;
                 if found.is_some_and(|found| found.bytes == bytes) { Ok(()) } else { Err(error) }
             }

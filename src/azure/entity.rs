@@ -8,13 +8,16 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     core::{
-        changeset::{ChainHash, ChangeSet, Counts, Head, Linked},
+        journal::change_set::{ChainHash, ChangeSet, Counts, Head, Linked},
         revocation::{Reason, Status},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
-    driver::Version,
-    index::{Commit, Published, ScopeRow, row_key},
+    store::{
+        Version,
+        index::{Commit, Published, ScopeRow},
+        row_key,
+    },
 };
 
 /// A row and the version it was read under.

@@ -11,7 +11,7 @@ use azure_identity::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::retry::{Call, SMALL, call};
-use crate::driver::DriverError;
+use crate::store::error::DriverError;
 
 /// Environment variables by name.
 pub type Environment = HashMap<String, String>;
@@ -68,7 +68,7 @@ const STORAGE: &str = "https://storage.azure.com/.default";
 /// Reads from a token who it was issued to. The token is not verified: it came from our own identity provider, and
 /// what it says only goes into the journal.
 pub(super) async fn actor(identity: &dyn TokenCredential) -> Result<String, DriverError> {
-    let what = Call { doing: "ask for an Azure token".to_owned(), role: "", limit: SMALL };
+    let what = Call { operation: "ask for an Azure token".to_owned(), role: "", limit: SMALL };
     let token = call(&what, || identity.get_token(&[STORAGE], None)).await?;
     Ok(claims(token.token.secret()).unwrap_or_else(|| "an Azure identity".to_owned()))
 }

@@ -26,7 +26,7 @@ use self::{
     shared_key::SharedKey,
     vault::Vault,
 };
-use crate::driver::{DriverError, Trouble};
+use crate::store::error::{DriverError, ErrorKind};
 
 /// What all Azure drivers of a process share.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ pub struct Azure {
 impl Azure {
     /// Chooses the identity by the environment; nothing is sent yet.
     pub fn new(environment: &Environment, transport: reqwest::Client) -> Result<Arc<Self>, DriverError> {
-        let doing = "choose an Azure identity";
+        let operation = "choose an Azure identity";
         let identity = Identity::choose(environment)
             .open(options(&transport))
-            .map_err(|error| DriverError::because(doing, Trouble::Denied, error))?;
+            .map_err(|error| DriverError::because(operation, ErrorKind::Denied, error))?;
         let shared_key = SharedKey::from_environment(environment)
-            .map_err(|what| DriverError::because("read the storage account key", Trouble::Other, what))?;
+            .map_err(|what| DriverError::because("read the storage account key", ErrorKind::Other, what))?;
         Ok(Arc::new(Self { identity, transport, shared_key, vaults: Mutex::default() }))
     }
 
@@ -94,7 +94,7 @@ fn options(transport: &reqwest::Client) -> ClientOptions {
 /// The HTTP client of the process. It trusts the certificates of the system, or Mozilla's where the system has none,
 /// as in some images of the Functions host; proxies come from the environment.
 pub fn transport() -> Result<reqwest::Client, DriverError> {
-    let doing = "set up the HTTP client";
+    let operation = "set up the HTTP client";
     let native = rustls_native_certs::load_native_certs().certs;
     let roots: Vec<_> = if native.is_empty() { webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec() } else { native };
     let roots = roots.iter().filter_map(|root| reqwest::Certificate::from_der(root).ok());
@@ -103,5 +103,5 @@ pub fn transport() -> Result<reqwest::Client, DriverError> {
         .connect_timeout(std::time::Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
         .build()
-        .map_err(|error| DriverError::because(doing, Trouble::Other, error))
+        .map_err(|error| DriverError::because(operation, ErrorKind::Other, error))
 }

@@ -8,15 +8,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use azure_core::{Error, error::ErrorKind, http::StatusCode};
+use azure_core::{Error, error::ErrorKind as SdkErrorKind, http::StatusCode};
 
-use crate::driver::{DriverError, Trouble};
+use crate::store::error::{DriverError, ErrorKind};
 
 /// A call, for messages and limits.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     /// What it does, on what: "read https://…".
-    pub(super) doing: String,
+    pub(super) operation: String,
     /// The role that its identity needs, for when it is denied.
     pub(super) role: &'static str,
     /// How long one try may take.
@@ -57,19 +57,19 @@ where
     let mut tried = 0;
     loop {
         tried += 1;
-        let (trouble, pause, source): (_, _, Box<dyn std::error::Error + Send + Sync>) =
+        let (kind, pause, source): (_, _, Box<dyn std::error::Error + Send + Sync>) =
             match tokio::time::timeout(call.limit, attempt()).await {
                 Ok(Ok(done)) => return Ok(done),
-                Ok(Err(error)) => (trouble(&error), retry_after(cause(&error)), said(&error, call.role).into()),
-                Err(_) => (Trouble::Transient, None, format!("no answer within {:?}", call.limit).into()),
+                Ok(Err(error)) => (kind(&error), retry_after(cause(&error)), said(&error, call.role).into()),
+                Err(_) => (ErrorKind::Transient, None, format!("no answer within {:?}", call.limit).into()),
             };
-        let is_passing = matches!(trouble, Trouble::Throttled | Trouble::Transient);
+        let is_passing = matches!(kind, ErrorKind::Throttled | ErrorKind::Transient);
         if !is_passing || tried >= TRIES {
-            let error = DriverError::because(call.doing.clone(), trouble, source);
+            let error = DriverError::because(call.operation.clone(), kind, source);
             return Err(Failed { error, retried: tried > 1 });
         }
         let pause = pause.unwrap_or(PAUSE * 2u32.pow(tried - 1)).min(LONGEST);
-        tracing::debug!(doing = call.doing, tried, ?pause, %source, "trying again");
+        tracing::debug!(operation = call.operation, tried, ?pause, %source, "trying again");
         tokio::time::sleep(jittered(pause)).await;
     }
 }
@@ -83,24 +83,24 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 /// What a caller can act on.
-pub(super) fn trouble(error: &Error) -> Trouble {
+pub(super) fn kind(error: &Error) -> ErrorKind {
     match (error.kind(), error.http_status()) {
-        (_, Some(StatusCode::Conflict | StatusCode::PreconditionFailed)) => Trouble::Conflict,
-        (_, Some(StatusCode::Unauthorized | StatusCode::Forbidden)) => Trouble::Denied,
-        (_, Some(StatusCode::NotFound)) => Trouble::Missing,
-        (_, Some(StatusCode::TooManyRequests)) => Trouble::Throttled,
-        (_, Some(StatusCode::RequestTimeout)) => Trouble::Transient,
-        (_, Some(status)) if status.is_server_error() => Trouble::Transient,
-        (ErrorKind::Connection | ErrorKind::Io, _) => Trouble::Transient,
+        (_, Some(StatusCode::Conflict | StatusCode::PreconditionFailed)) => ErrorKind::Conflict,
+        (_, Some(StatusCode::Unauthorized | StatusCode::Forbidden)) => ErrorKind::Denied,
+        (_, Some(StatusCode::NotFound)) => ErrorKind::Missing,
+        (_, Some(StatusCode::TooManyRequests)) => ErrorKind::Throttled,
+        (_, Some(StatusCode::RequestTimeout)) => ErrorKind::Transient,
+        (_, Some(status)) if status.is_server_error() => ErrorKind::Transient,
+        (SdkErrorKind::Connection | SdkErrorKind::Io, _) => ErrorKind::Transient,
         // Whoever gives out tokens may be busy or out of reach, too.
-        (ErrorKind::Credential, _) => match cause(error) {
-            inner if matches!(inner.kind(), ErrorKind::Credential) => Trouble::Denied,
-            inner => match trouble(inner) {
-                passing @ (Trouble::Throttled | Trouble::Transient) => passing,
-                _ => Trouble::Denied,
+        (SdkErrorKind::Credential, _) => match cause(error) {
+            inner if matches!(inner.kind(), SdkErrorKind::Credential) => ErrorKind::Denied,
+            inner => match kind(inner) {
+                passing @ (ErrorKind::Throttled | ErrorKind::Transient) => passing,
+                _ => ErrorKind::Denied,
             },
         },
-        _ => Trouble::Other,
+        _ => ErrorKind::Other,
     }
 }
 
@@ -108,13 +108,13 @@ pub(super) fn trouble(error: &Error) -> Trouble {
 fn cause(error: &Error) -> &Error {
     let inner = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
     match (error.kind(), inner) {
-        (ErrorKind::Credential, Some(inner)) => cause(inner),
+        (SdkErrorKind::Credential, Some(inner)) => cause(inner),
         _ => error,
     }
 }
 
 fn retry_after(error: &Error) -> Option<Duration> {
-    let ErrorKind::HttpResponse { raw_response: Some(response), .. } = error.kind() else { return None };
+    let SdkErrorKind::HttpResponse { raw_response: Some(response), .. } = error.kind() else { return None };
     let header = |name: &'static str| response.headers().get_optional_str(&name.into());
     let milliseconds = |name| header(name)?.trim().parse().ok().map(Duration::from_millis);
     milliseconds("x-ms-retry-after-ms").or_else(|| milliseconds("retry-after-ms")).or_else(|| {
@@ -134,7 +134,7 @@ fn now() -> SystemTime {
 
 /// What the service said, in a line; and which role is missing where it denied the call.
 fn said(error: &Error, role: &str) -> String {
-    let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
+    let SdkErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
         // The SDK's messages have several lines, the last one a link, and repeat their causes.
         let line = |error: &dyn std::error::Error| {
             let text = error.to_string();

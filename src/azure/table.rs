@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use azure_core::{
     Bytes,
-    error::ErrorKind,
+    error::ErrorKind as SdkErrorKind,
     http::{
         Context, Method, Pipeline, PipelineSendOptions, RawResponse, Request, StatusCode, Url,
         policies::{Policy, auth::BearerTokenAuthorizationPolicy},
@@ -23,12 +23,16 @@ use super::{
 };
 use crate::{
     core::{
-        changeset::{Head, Linked},
+        journal::change_set::{Head, Linked},
         revocation::Status,
         serial::Serial,
     },
-    driver::{DriverError, Trouble, Version},
-    index::{Commit, ScopeRow, row_key},
+    store::{
+        Version,
+        error::{DriverError, ErrorKind},
+        index::{Commit, ScopeRow},
+        row_key,
+    },
 };
 
 /// The table's name in its account.
@@ -85,8 +89,8 @@ impl Table {
         format!("{}/{TABLE}", account.as_str().trim_end_matches('/'))
     }
 
-    fn call(&self, doing: &str, role: &'static str) -> Call {
-        Call { doing: format!("{doing} {}", self.name()), role, limit: SMALL }
+    fn call(&self, operation: &str, role: &'static str) -> Call {
+        Call { operation: format!("{operation} {}", self.name()), role, limit: SMALL }
     }
 
     /// A URL in the account; a signature in the account's URL stays.
@@ -114,20 +118,20 @@ impl Table {
     }
 
     /// One row and its ETag; `None` where row or table does not exist.
-    async fn point(&self, doing: &str, issuer: &str, key: &str) -> Result<Option<entity::Found>, DriverError> {
-        let what = self.call(doing, READ);
+    async fn point(&self, operation: &str, issuer: &str, key: &str) -> Result<Option<entity::Found>, DriverError> {
+        let what = self.call(operation, READ);
         let path = format!("{TABLE}(PartitionKey='{issuer}',RowKey='{key}')");
         let read = call(&what, || async { self.send(Request::new(self.url(&path, &[]), Method::Get)).await });
         let answer = match read.await {
             Ok(answer) => answer,
-            Err(failed) if failed.error.trouble == Trouble::Missing => return Ok(None),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => return Ok(None),
             Err(failed) => return Err(failed.into()),
         };
         let etag = answer.headers().get_optional_str(&"etag".into()).map(str::to_owned);
         let row: Result<Map<String, Value>, _> = serde_json::from_slice(answer.body());
         match (row, etag) {
             (Ok(row), Some(etag)) => Ok(Some((row, Version::At(etag)))),
-            _ => Err(DriverError::because(what.doing, Trouble::Other, "the answer is no row with an ETag")),
+            _ => Err(DriverError::because(what.operation, ErrorKind::Other, "the answer is no row with an ETag")),
         }
     }
 
@@ -144,7 +148,7 @@ impl Table {
         let url = self.url(&format!("{TABLE}()"), &query);
         let answer = match call(what, || async { self.send(Request::new(url.clone(), Method::Get)).await }).await {
             Ok(answer) => answer,
-            Err(failed) if failed.error.trouble == Trouble::Missing => return Ok(Page { rows: vec![], next: None }),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => return Ok(Page { rows: vec![], next: None }),
             Err(failed) => return Err(failed.into()),
         };
         let header = |name: &'static str| answer.headers().get_optional_str(&name.into()).map(str::to_owned);
@@ -156,21 +160,22 @@ impl Table {
         });
         let body: Result<Value, _> = serde_json::from_slice(answer.body());
         let rows = body.ok().and_then(|mut body| serde_json::from_value(body.get_mut("value")?.take()).ok());
-        let rows = rows
-            .ok_or_else(|| DriverError::because(what.doing.clone(), Trouble::Other, "the answer is no list of rows"))?;
+        let rows = rows.ok_or_else(|| {
+            DriverError::because(what.operation.clone(), ErrorKind::Other, "the answer is no list of rows")
+        })?;
         Ok(Page { rows, next })
     }
 
     pub(crate) async fn head(&self, issuer: &str) -> Result<Option<(Head, Version)>, DriverError> {
-        let doing = "read the head in";
-        let found = self.point(doing, issuer, row_key::HEAD).await?;
+        let operation = "read the head in";
+        let found = self.point(operation, issuer, row_key::HEAD).await?;
         found
-            .map(|(row, version)| Ok((entity::head(&row).map_err(|what| self.damaged(doing, what))?, version)))
+            .map(|(row, version)| Ok((entity::head(&row).map_err(|what| self.damaged(operation, what))?, version)))
             .transpose()
     }
 
-    fn damaged(&self, doing: &str, what: String) -> DriverError {
-        DriverError::because(format!("{doing} {}", self.name()), Trouble::Other, what)
+    fn damaged(&self, operation: &str, what: String) -> DriverError {
+        DriverError::because(format!("{operation} {}", self.name()), ErrorKind::Other, what)
     }
 
     pub(crate) async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
@@ -191,19 +196,19 @@ impl Table {
     /// At most `limit` rows, in order of key.
     async fn range<T>(
         &self,
-        doing: &str,
+        operation: &str,
         filter: &str,
         limit: u32,
         read: fn(&Map<String, Value>) -> Result<T, String>,
     ) -> Result<Vec<T>, DriverError> {
-        let what = self.call(doing, READ);
+        let what = self.call(operation, READ);
         let limit = limit as usize;
         let mut found = Vec::new();
         let mut from = Vec::new();
         loop {
             let page = self.page(&what, filter, PAGE.min(limit - found.len()), &from).await?;
             for row in &page.rows {
-                found.push(read(row).map_err(|what| self.damaged(doing, what))?);
+                found.push(read(row).map_err(|what| self.damaged(operation, what))?);
             }
             match page.next {
                 Some(next) if found.len() < limit => from = next,
@@ -213,20 +218,20 @@ impl Table {
     }
 
     pub(crate) async fn statuses(&self, issuer: &str, serials: Vec<Serial>) -> Result<Vec<Status>, DriverError> {
-        let doing = "read certificates in";
+        let operation = "read certificates in";
         let mut statuses = Vec::new();
         for some in serials.chunks(AT_ONCE) {
             let mut reads = JoinSet::new();
             for serial in some.iter().copied() {
                 let (table, issuer) = (self.clone(), issuer.to_owned());
                 reads.spawn(async move {
-                    let found = table.point(doing, &issuer, &row_key::status(&serial)).await?;
+                    let found = table.point(operation, &issuer, &row_key::status(&serial)).await?;
                     let status = found.map(|(row, _)| entity::status(&row, serial)).transpose();
-                    status.map_err(|what| table.damaged(doing, what))
+                    status.map_err(|what| table.damaged(operation, what))
                 });
             }
             while let Some(read) = reads.join_next().await {
-                let read = read.map_err(|error| DriverError::because(doing, Trouble::Other, error))?;
+                let read = read.map_err(|error| DriverError::because(operation, ErrorKind::Other, error))?;
                 statuses.extend(read?);
             }
         }
@@ -234,10 +239,10 @@ impl Table {
     }
 
     pub(crate) async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
-        let doing = "read the last CRL's row in";
-        let found = self.point(doing, issuer, &row_key::scope(scope)).await?;
+        let operation = "read the last CRL's row in";
+        let found = self.point(operation, issuer, &row_key::scope(scope)).await?;
         found
-            .map(|(row, version)| Ok((entity::scope(&row).map_err(|what| self.damaged(doing, what))?, version)))
+            .map(|(row, version)| Ok((entity::scope(&row).map_err(|what| self.damaged(operation, what))?, version)))
             .transpose()
     }
 
@@ -254,7 +259,7 @@ impl Table {
         match self.write(&what, vec![operation]).await {
             Ok(()) => {}
             // The answer to an earlier try may have been lost after it took effect.
-            Err(Failed { error, retried: true }) if error.trouble == Trouble::Conflict => {
+            Err(Failed { error, retried: true }) if error.kind == ErrorKind::Conflict => {
                 let found = self.scope(issuer, scope).await?;
                 if found.as_ref().is_none_or(|(found, _)| *found != row) {
                     return Err(error);
@@ -263,7 +268,7 @@ impl Table {
             Err(failed) => return Err(failed.into()),
         }
         let found = self.point("read the last CRL's row in", issuer, &key).await?;
-        found.map(|(_, version)| version).ok_or_else(|| DriverError::new(what.doing, Trouble::Missing))
+        found.map(|(_, version)| version).ok_or_else(|| DriverError::new(what.operation, ErrorKind::Missing))
     }
 
     pub(crate) async fn commit(&self, issuer: &str, commit: Commit, expected: Version) -> Result<(), DriverError> {
@@ -272,7 +277,7 @@ impl Table {
         let operations = entity::commit(issuer, &commit, expected);
         match self.write(&what, operations).await {
             Ok(()) => Ok(()),
-            Err(Failed { error, retried: true }) if error.trouble == Trouble::Conflict => {
+            Err(Failed { error, retried: true }) if error.kind == ErrorKind::Conflict => {
                 let head = self.head(issuer).await?;
                 if head.is_some_and(|(head, _)| head.hash == hash) { Ok(()) } else { Err(error) }
             }
@@ -284,7 +289,7 @@ impl Table {
     async fn write(&self, what: &Call, operations: Vec<Operation>) -> Result<(), Failed> {
         let first = self.transact(what, &operations).await;
         match first {
-            Err(Failed { error, .. }) if error.trouble == Trouble::Missing => {
+            Err(Failed { error, .. }) if error.kind == ErrorKind::Missing => {
                 self.create_table().await?;
                 self.transact(what, &operations).await
             }
@@ -295,7 +300,7 @@ impl Table {
     async fn transact(&self, what: &Call, operations: &[Operation]) -> Result<(), Failed> {
         let base = self.url(TABLE, &[]);
         let body = entity::batch(&base, operations).map_err(|why| Failed {
-            error: DriverError::because(what.doing.clone(), Trouble::Other, why),
+            error: DriverError::because(what.operation.clone(), ErrorKind::Other, why),
             retried: false,
         })?;
         let body = Bytes::from(body);
@@ -327,7 +332,7 @@ impl Table {
         });
         match created.await {
             Ok(_) => Ok(()),
-            Err(failed) if failed.error.trouble == Trouble::Conflict => Ok(()),
+            Err(failed) if failed.error.kind == ErrorKind::Conflict => Ok(()),
             Err(failed) => Err(failed),
         }
     }
@@ -342,5 +347,5 @@ fn between(issuer: &str, after: &str, before: &str) -> String {
 fn failure(answer: RawResponse) -> azure_core::Error {
     let status = answer.status();
     let error_code = answer.headers().get_optional_str(&"x-ms-error-code".into()).map(str::to_owned);
-    ErrorKind::HttpResponse { status, error_code, raw_response: Some(Box::new(answer)) }.into_error()
+    SdkErrorKind::HttpResponse { status, error_code, raw_response: Some(Box::new(answer)) }.into_error()
 }

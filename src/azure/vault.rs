@@ -26,7 +26,10 @@ use crate::{
         key::SignatureAlgorithm::{self, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512},
         seal::{Document, Linted, Signed},
     },
-    driver::{DriverError, Trouble},
+    store::{
+        error::{DriverError, ErrorKind},
+        object::Object,
+    },
 };
 
 /// One vault.
@@ -40,38 +43,6 @@ pub struct Vault {
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Vault({})", self.address)
-    }
-}
-
-/// `https://VAULT/KIND/NAME[/VERSION]`, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// `https://VAULT`.
-    pub vault: String,
-    /// `certificates`, `keys` or `secrets`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// Its version; none for the newest.
-    pub version: Option<String>,
-}
-
-impl Object {
-    /// Takes the URL of an object of one kind apart.
-    pub fn parse(url: &Url, kind: &str) -> Option<Self> {
-        let mut path = url.path_segments()?.filter(|segment| !segment.is_empty());
-        let found = path.next().filter(|found| *found == kind)?.to_owned();
-        let name = path.next()?.to_owned();
-        let version = path.next().map(str::to_owned);
-        let is_plain = path.next().is_none() && url.query().is_none() && url.scheme() == "https";
-        let vault = url.origin().ascii_serialization();
-        is_plain.then_some(Self { vault, kind: found, name, version })
-    }
-
-    /// Its URL.
-    pub fn url(&self) -> String {
-        let version = self.version.as_ref().map(|version| format!("/{version}")).unwrap_or_default();
-        format!("{}/{}/{}{version}", self.vault, self.kind, self.name)
     }
 }
 
@@ -90,8 +61,8 @@ impl Vault {
         identity: Arc<dyn TokenCredential>,
         client_options: ClientOptions,
     ) -> Result<Self, DriverError> {
-        let doing = || format!("use the vault {address}");
-        let failed = |error: azure_core::Error| DriverError::because(doing(), Trouble::Other, error);
+        let operation = || format!("use the vault {address}");
+        let failed = |error: azure_core::Error| DriverError::because(operation(), ErrorKind::Other, error);
         let options = client_options.clone();
         let certificates = CertificateClientOptions { client_options: options.clone(), ..Default::default() };
         let keys = KeyClientOptions { client_options: options, ..Default::default() };
@@ -106,8 +77,8 @@ impl Vault {
 
     /// Reads a certificate; its key is pinned to the version that belongs to it.
     pub async fn certificate(&self, object: &Object) -> Result<Found, DriverError> {
-        let doing = format!("read the certificate {}", object.url());
-        let what = Call { doing: doing.clone(), role: "Key Vault Reader on the certificate", limit: SMALL };
+        let operation = format!("read the certificate {}", object.url());
+        let what = Call { operation: operation.clone(), role: "Key Vault Reader on the certificate", limit: SMALL };
         let found = call(&what, || async {
             let certificate_version = object.version.clone();
             let options = CertificateClientGetCertificateOptions { certificate_version, ..Default::default() };
@@ -117,15 +88,15 @@ impl Vault {
         let key = found.kid.as_deref().and_then(|kid| Object::parse(&Url::parse(kid).ok()?, "keys"));
         match (found.cer, key) {
             (Some(der), Some(key)) => Ok(Found { der, key }),
-            _ => Err(DriverError::because(doing, Trouble::Other, "the answer lacks cer or kid")),
+            _ => Err(DriverError::because(operation, ErrorKind::Other, "the answer lacks cer or kid")),
         }
     }
 
     /// Signs with a key in the vault.
     pub async fn sign<D: Document>(&self, key: &Object, linted: Linted<D>) -> Result<Signed<D>, DriverError> {
         let algorithm = linted.algorithm();
-        let doing = format!("sign with the key {}", key.url());
-        let what = Call { doing: doing.clone(), role: "Key Vault Crypto User on the key", limit: SMALL };
+        let operation = format!("sign with the key {}", key.url());
+        let what = Call { operation: operation.clone(), role: "Key Vault Crypto User on the key", limit: SMALL };
         let digest = digest(algorithm, linted.to_be_signed());
         let signed = call(&what, || async {
             let parameters = SignParameters { algorithm: Some(name(algorithm)), value: Some(digest.clone()) };
@@ -135,27 +106,27 @@ impl Vault {
         });
         let signature = signed.await?.result;
         let signature = signature.and_then(|raw| signature_value(algorithm, raw));
-        let signature =
-            signature.ok_or_else(|| DriverError::because(doing, Trouble::Other, "the answer has no signature"))?;
+        let signature = signature
+            .ok_or_else(|| DriverError::because(operation, ErrorKind::Other, "the answer has no signature"))?;
         Ok(linted.signed(signature))
     }
 
     /// Reads a secret's text.
     pub async fn secret(&self, object: &Object) -> Result<Option<String>, DriverError> {
-        let doing = format!("read the secret {}", object.url());
-        let what = Call { doing, role: "Key Vault Secrets User on the secret", limit: SMALL };
+        let operation = format!("read the secret {}", object.url());
+        let what = Call { operation, role: "Key Vault Secrets User on the secret", limit: SMALL };
         let found = call(&what, || async { self.secrets.get_secret(&object.name, None).await?.into_model() });
         match found.await {
             Ok(found) => Ok(found.value),
-            Err(failed) if failed.error.trouble == Trouble::Missing => Ok(None),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => Ok(None),
             Err(failed) => Err(failed.into()),
         }
     }
 
     /// Makes a new version of a secret.
     pub async fn set_secret(&self, object: &Object, text: &str) -> Result<(), DriverError> {
-        let doing = format!("write the secret {}", object.url());
-        let what = Call { doing, role: "Key Vault Secrets Officer on the secret", limit: SMALL };
+        let operation = format!("write the secret {}", object.url());
+        let what = Call { operation, role: "Key Vault Secrets Officer on the secret", limit: SMALL };
         let set = call(&what, || async {
             let parameters = SetSecretParameters {
                 // The form in which a Key Vault certificate shows as a secret.
@@ -227,15 +198,5 @@ mod tests {
         assert_eq!(der[6..9], [33, 0, 0x80]);
         assert_eq!(signature_value(Es256, vec![1; 63]), None);
         assert_eq!(signature_value(Rs256, vec![1; 256]), Some(vec![1; 256]));
-    }
-
-    #[test]
-    fn object_urls_are_taken_apart() {
-        let parse = |url: &str, kind| Object::parse(&Url::parse(url).unwrap(), kind);
-        let object = parse("https://contoso.vault.azure.net/certificates/issuing-1/abc", "certificates").unwrap();
-        assert_eq!((object.name.as_str(), object.version.as_deref()), ("issuing-1", Some("abc")));
-        assert_eq!(object.url(), "https://contoso.vault.azure.net/certificates/issuing-1/abc");
-        assert_eq!(parse("https://v.vault.azure.net/keys/k", "certificates"), None);
-        assert_eq!(parse("https://v.vault.azure.net/keys/k/1/sign", "keys"), None);
     }
 }

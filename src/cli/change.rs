@@ -7,11 +7,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Context, Failure, now, print, print_json};
 use crate::{
-    ca::{Ca, read_certificate},
+    ca::{Ca, open::read_certificate},
     core::{revocation::Request, time::Timestamp},
-    import::{self, Form, Origin},
-    revoke::{self, Author, Recorded},
-    wording::{self, Revocation},
+    stories::{
+        import::{self, Form, Origin},
+        revoke::{self, Author, Committed},
+        schema::{self, Revocation},
+    },
 };
 
 /// `rescind revoke`.
@@ -94,7 +96,7 @@ pub(super) struct Release {
 impl Release {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let ca = context.ca(&self.issuer).await?;
-        let requests: Result<Vec<_>, _> = self.serial.iter().map(|serial| wording::release(serial)).collect();
+        let requests: Result<Vec<_>, _> = self.serial.iter().map(|serial| schema::release(serial)).collect();
         record(context, &ca, &requests.map_err(Failure::failed)?, &self.comment, now(), "released").await
     }
 }
@@ -120,7 +122,7 @@ impl Record {
         for file in &self.cert {
             let failed = |what: String| Failure::Failed(format!("the certificate {} {what}", file.display()));
             let certificate = read_certificate(file).map_err(failed)?;
-            requests.push(wording::record(&ca, &certificate).map_err(Failure::failed)?);
+            requests.push(schema::record(&ca, &certificate).map_err(Failure::failed)?);
         }
         record(context, &ca, &requests, &self.comment, now(), "recorded").await
     }
@@ -135,8 +137,8 @@ async fn record(
     done: &str,
 ) -> Result<(), Failure> {
     let author = Author { actor: actor(ca).await?, comment: comment.to_owned() };
-    let recorded = revoke::record(ca, requests, &author, now, |_| ()).await.map_err(Failure::failed)?;
-    let Recorded { seq, changed } = recorded;
+    let recorded = revoke::commit(ca, requests, &author, now, |_| ()).await.map_err(Failure::failed)?;
+    let Committed { seq, changed } = recorded;
     if context.json {
         print_json(&serde_json::json!({ "issuer": ca.name, "seq": seq, "changed": changed }))
     } else if changed == 0 {
@@ -201,7 +203,7 @@ impl Import {
         let origin = Origin { form, signer: signer.as_ref(), dry_run: self.dry_run };
         let names: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
         let mut comment = format!("import of {}", names.join(", "));
-        comment.truncate(comment.floor_char_boundary(crate::core::changeset::MAX_TEXT));
+        comment.truncate(comment.floor_char_boundary(crate::core::journal::change_set::MAX_TEXT));
         let author = Author { actor: actor(&ca).await?, comment };
         let bar = progress_bar();
         let report = import::import(&ca, &origin, &self.files, &author, now(), |done, all| {

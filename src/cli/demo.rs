@@ -14,16 +14,18 @@ use rcgen::{
 
 use super::{Context, Failure, now, print, serve};
 use crate::{
-    ca::{Ca, read_certificate},
+    ca::{Ca, open::read_certificate},
     core::{
         der::{oid, tag, write},
         revocation::Reason,
         serial::Serial,
     },
     local::directory::write_durably,
-    publish::{self, Options},
-    revoke::{self, Author},
-    wording::{self, Revocation},
+    stories::{
+        publish::{self, Options},
+        revoke::{self, Author},
+        schema::{self, Revocation},
+    },
 };
 
 /// `rescind demo`.
@@ -148,7 +150,7 @@ async fn revoke(ca: &Ca, dir: &Path) -> Result<(), Failure> {
     {
         let certificate = read_certificate(&dir.join(format!("{name}.pem"))).map_err(Failure::Failed)?;
         let request = match reason {
-            None => wording::record(ca, &certificate),
+            None => schema::record(ca, &certificate),
             Some(reason) => Revocation {
                 serial: Some(certificate.serial.to_string()),
                 reason: Some(reason.name().to_owned()),
@@ -160,7 +162,7 @@ async fn revoke(ca: &Ca, dir: &Path) -> Result<(), Failure> {
         requests.push(request.map_err(Failure::failed)?);
     }
     let author = Author { actor: "rescind demo".to_owned(), comment: "three certificates to play with".to_owned() };
-    revoke::record(ca, &requests, &author, now, |_| ()).await.map(|_| ()).map_err(Failure::failed)
+    revoke::commit(ca, &requests, &author, now, |_| ()).await.map(|_| ()).map_err(Failure::failed)
 }
 
 /// Prints commands that work when pasted.

@@ -21,13 +21,13 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     azure::{self, Azure},
-    ca::{Ca, CaError},
+    ca::{Ca, open::CaError},
     config::{
         Config,
         settings::{PREFIX, Values},
     },
     core::time::Timestamp,
-    functions,
+    http::functions,
 };
 
 /// CRLs and OCSP for certificate authorities whose key serves neither.

@@ -8,9 +8,11 @@ use indicatif::ProgressBar;
 use super::{Context, Failure, change::actor, now, print, print_json};
 use crate::{
     ca::Ca,
-    core::{compare::GATES, serial::CrlNumber},
-    publish::{self, Options, Reason},
-    revoke::Author,
+    core::{crl::gate::GATES, serial::CrlNumber},
+    stories::{
+        publish::{self, Options, Reason},
+        revoke::Author,
+    },
 };
 
 /// `rescind publish`.

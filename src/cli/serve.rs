@@ -17,10 +17,13 @@ use tokio::{
 use super::{Context, Failure, now, open};
 use crate::{
     config::Config,
-    functions,
-    http::{self, Access, App, Counts, Lately, server},
-    respond::{Responder, Served},
-    tick::tick,
+    http::{self, connections, functions},
+    server::{
+        app::{Access, App, Counts},
+        shelved::Lately,
+        tick::tick,
+    },
+    stories::respond::{Responder, Served},
 };
 
 /// How often to look whether a CRL is due.
@@ -53,7 +56,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::failed)?;
     let (opener, door) = http::door();
-    let server = server::Server::start(listener, door, functions::port(environment).is_some());
+    let server = connections::Server::start(listener, door, functions::port(environment).is_some());
     let running = async {
         let app = Arc::new(app(config).await?);
         tracing::info!(%address, issuers = app.responder.issuers().len(), "serving");

@@ -3,18 +3,21 @@
 use clap::Args;
 
 use super::{Context, Failure, now, print, print_json};
+use crate::stories::replicate;
 use crate::{
     config::settings::{Source, shown},
     core::{
-        changeset::Linked,
+        crl::scope::{Scope, Shard},
+        journal::change_set::Linked,
         revocation::Event,
-        scope::{Scope, Shard},
         serial::Serial,
         time::Timestamp,
     },
-    status::{self, IssuerStatus, or_none},
-    verify,
-    wording::{self, Shown},
+    server::health::{self, IssuerStatus, or_none},
+    stories::{
+        schema::{self, Shown},
+        verify,
+    },
 };
 
 /// A command about one issuer.
@@ -30,7 +33,7 @@ const PAGE: u32 = 1024;
 
 pub(super) async fn export(context: &Context, of: &OfIssuer) -> Result<(), Failure> {
     let ca = context.ca(&of.issuer).await?;
-    let replica = ca.level(None).await.map_err(Failure::failed)?;
+    let replica = replicate::level(&ca, None).await.map_err(Failure::failed)?;
     for status in replica.rows() {
         print_json(&Shown { seq: None, ..Shown::new(status.serial, Some(status)) })?;
     }
@@ -63,7 +66,7 @@ struct Happened {
 impl Lookup {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let ca = context.ca(&self.issuer).await?;
-        let serial = wording::serial(&self.serial).map_err(Failure::failed)?;
+        let serial = schema::serial(&self.serial).map_err(Failure::failed)?;
         let known = match self.at {
             Some(at) => Some(verify::known_at(&ca, &serial, at).await.map_err(Failure::failed)?),
             None => None,
@@ -112,7 +115,7 @@ fn tell_known(known: &verify::Known, at: Timestamp) -> Result<(), Failure> {
         None => "not listed".to_owned(),
     };
     let stale = if known.is_current { "" } else { ", which was stale by then" };
-    let published = status::or_none(known.published_at);
+    let published = health::or_none(known.published_at);
     print(format_args!("at {at}: {listed}, by CRL number {number}, published {published}{stale}"))
 }
 
@@ -198,7 +201,7 @@ pub(super) async fn status(context: &Context) -> Result<(), Failure> {
     let now = now();
     let mut all = Vec::new();
     for ca in &context.cas().await? {
-        all.push(status::status(ca, now).await);
+        all.push(health::status(ca, now).await);
     }
     if context.json {
         print_json(&serde_json::json!({ "issuers": all }))?;
@@ -235,7 +238,7 @@ pub(super) struct Urls {
 
 impl Urls {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let serial = self.serial.as_deref().map(wording::serial).transpose().map_err(Failure::failed)?;
+        let serial = self.serial.as_deref().map(schema::serial).transpose().map_err(Failure::failed)?;
         let config = context.configuration()?;
         let ca = context.ca(&self.issuer).await?;
         let (url, name) = (&config.http.public_url, &ca.name);

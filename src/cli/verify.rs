@@ -4,7 +4,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{Context, Failure, print, print_json};
-use crate::verify;
+use crate::stories::verify;
 
 /// `rescind verify`.
 #[derive(Debug, Args)]

@@ -15,12 +15,12 @@ use settings::{SettingsError, Source, Values};
 use url::Url;
 
 use crate::{
-    azure::vault::Object,
     core::{
+        crl::scope::{Contains, MAX_SHARDS, Scope, Shard},
         key::SignatureAlgorithm,
-        scope::{Contains, MAX_SHARDS, Scope, Shard},
+        key_pair::NewKey,
     },
-    local::pem_key::NewKey,
+    store::object::Object,
 };
 
 /// Everything that was configured.

@@ -247,7 +247,7 @@ fn rsa_bits(key: &[u8]) -> Result<usize, DerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::serial::hex;
+    use crate::core::digest::hex;
 
     #[test]
     fn algorithm_identifiers_are_those_of_the_rfcs() {

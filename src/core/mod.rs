@@ -4,26 +4,19 @@
 //! `tests/it/room.rs` holds the room to these rules.
 //!
 //! In reading order: the words ([`serial`], [`time`], [`revocation`]), the issuer and its key
-//! ([`issuer`], [`certificate`], [`key`]), the stored truth ([`changeset`], [`replica`]), what goes out
-//! ([`crl`], [`ocsp`], [`get`], [`delegate`]), what guards it ([`lints`], [`compare`], [`seal`]), and the bytes ([`der`]).
+//! ([`issuer`], [`certificate`], [`key`], [`key_pair`]), the stored truth ([`journal`]), what goes out
+//! ([`crl`], [`ocsp`]), what guards it ([`seal`]), and the bytes ([`der`], [`digest`]).
 
 pub mod certificate;
-pub mod changeset;
-pub mod checkpoint;
-pub mod compare;
 pub mod crl;
-pub mod delegate;
-pub mod delta;
 pub mod der;
-pub mod get;
+pub mod digest;
 pub mod issuer;
+pub mod journal;
 pub mod key;
-pub mod lints;
+pub mod key_pair;
 pub mod ocsp;
-pub mod ocsp_response;
-pub mod replica;
 pub mod revocation;
-pub mod scope;
 pub mod seal;
 pub mod serial;
 pub mod time;

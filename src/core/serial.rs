@@ -1,5 +1,6 @@
 //! Certificate serial numbers and CRL numbers.
 
+use super::digest::hex;
 use std::{cmp::Ordering, fmt};
 
 use super::time::Timestamp;
@@ -151,16 +152,6 @@ impl fmt::Debug for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Serial({self})")
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    octets
-        .iter()
-        .flat_map(|octet| [DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]])
-        .map(char::from)
-        .collect()
 }
 
 /// A CRL number (RFC 5280 §5.2.3). Only [`CrlNumber::next`] makes a new one, so numbers only rise.

@@ -193,6 +193,9 @@ impl<'de> serde::Deserialize<'de> for Timestamp {
     }
 }
 
+/// By how much the clocks of two publishers may differ.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
 /// From `thisUpdate` to `nextUpdate`; never empty or backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {

@@ -15,13 +15,16 @@ use axum::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Access, App, server::unread};
+use super::connections::unread;
+use crate::server::app::{Access, App};
 use crate::{
     ca::Ca,
-    core::{changeset::MAX_CHANGES, revocation::Request, serial::Serial, time::Timestamp},
-    driver::DriverError,
-    revoke::{self, Author, RevokeError},
-    wording::{self, Revocation, WordingError},
+    core::{journal::change_set::MAX_CHANGES, revocation::Request, serial::Serial, time::Timestamp},
+    store::error::DriverError,
+    stories::{
+        revoke::{self, Author, RevokeError},
+        schema::{self, Revocation, SchemaError},
+    },
 };
 
 /// Most octets of a body.
@@ -75,8 +78,8 @@ impl From<RevokeError> for Problem {
     }
 }
 
-impl From<WordingError> for Problem {
-    fn from(error: WordingError) -> Self {
+impl From<SchemaError> for Problem {
+    fn from(error: SchemaError) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
     }
 }
@@ -148,7 +151,7 @@ fn comment<'a>(comments: impl Iterator<Item = Option<&'a str>>) -> String {
 
 async fn record(ca: &Ca, requests: &[Request], comment: String, now: Timestamp) -> Result<Response, Problem> {
     let author = Author { actor: "api".to_owned(), comment };
-    let recorded = revoke::record(ca, requests, &author, now, |_| ()).await?;
+    let recorded = revoke::commit(ca, requests, &author, now, |_| ()).await?;
     tracing::info!(issuer = ca.name, seq = recorded.seq, changed = recorded.changed, "recorded by the API");
     Ok(([(CACHE_CONTROL, "no-store")], Json(recorded)).into_response())
 }
@@ -178,7 +181,7 @@ pub(super) async fn release(
     let release = async {
         let ca = admit(&app, &headers, &issuer)?;
         let wanted: Vec<Release> = read(body).await?;
-        let requests: Vec<_> = wanted.iter().map(|one| wording::release(&one.serial)).collect::<Result<_, _>>()?;
+        let requests: Vec<_> = wanted.iter().map(|one| schema::release(&one.serial)).collect::<Result<_, _>>()?;
         record(ca, &requests, comment(wanted.iter().map(|one| one.comment.as_deref())), (app.clock)()).await
     };
     release.await.unwrap_or_else(Problem::into_response)
@@ -194,7 +197,7 @@ pub(super) async fn lookup(
         let serial = Serial::from_hex(&serial)
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the serial number {error}")))?;
         let found = ca.index.statuses(&ca.name, vec![serial]).await.map_err(|error| Problem::driver(&error))?;
-        let shown = wording::Shown::new(serial, found.first());
+        let shown = schema::Shown::new(serial, found.first());
         Ok::<_, Problem>(([(CACHE_CONTROL, "no-store")], Json(shown)).into_response())
     };
     lookup.await.unwrap_or_else(Problem::into_response)

@@ -15,14 +15,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{
-    App, REFUSALS,
-    shelf::{Wanted, shelved},
+use crate::server::{
+    app::{App, REFUSALS},
+    shelved::{Wanted, shelved},
 };
 use crate::{
-    core::{crl::SignedCrl, scope::Scope, time::Timestamp},
-    respond::{Purpose, Served},
-    status::{credential_problem, crl_lateness},
+    core::{
+        crl::{SignedCrl, scope::Scope},
+        time::Timestamp,
+    },
+    server::health::{credential_problem, crl_lateness},
+    stories::respond::{Purpose, Served},
 };
 
 /// 200 while everything is in time; 503 with reasons when a CRL is late, a replica stale or a credential at its end.

@@ -3,13 +3,13 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    App,
+    connections::unread,
     sending::{Caching, Sending, failure},
-    server::unread,
 };
+use crate::server::app::App;
 use crate::{
-    core::{get, ocsp::Refusal},
-    respond::Answer,
+    core::ocsp::{Refusal, get},
+    stories::respond::Answer,
 };
 use axum::{
     body::{Bytes, HttpBody, to_bytes},

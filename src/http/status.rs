@@ -1,4 +1,4 @@
-//! `GET /status`: how every issuer is doing, for people and for machines.
+//! `GET /status`: how every issuer is operation, for people and for machines.
 
 use std::{
     fmt::Write,
@@ -17,10 +17,10 @@ use axum::{
 
 use futures::future::join_all;
 
-use super::App;
+use crate::server::app::App;
 use crate::{
     core::time::Timestamp,
-    status::{IssuerStatus, or_none, status},
+    server::health::{IssuerStatus, or_none, status},
 };
 
 pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -14,9 +14,12 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    core::serial::hex,
-    driver::{DriverError, Trouble, Version},
-    shelf::{Content, Label, MOST_OCTETS, Stored, sha256},
+    core::digest::{hex, sha256},
+    store::{
+        Version,
+        content::{Content, Label, MOST_OCTETS, Stored},
+        error::{DriverError, ErrorKind},
+    },
 };
 
 const TOO_LARGE: &str = "too large";
@@ -48,7 +51,7 @@ impl Directory {
         }
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(DriverError::io(format!("read {}", path.display()), error)),
         };
         let sha256 = sha256(&bytes);
@@ -80,7 +83,7 @@ impl Directory {
         match read {
             Ok(true) => Ok(Version::At(TOO_LARGE.into())),
             Ok(false) => Ok(Version::At(hex(&hash.finalize()))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Version::Absent),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Version::Absent),
             Err(error) => Err(DriverError::io(format!("read {}", path.display()), error)),
         }
     }
@@ -88,12 +91,12 @@ impl Directory {
     /// Replaces a file, if it is still `expected`.
     pub(crate) fn replace(&self, name: &str, content: &Content, expected: &Version) -> Result<(), DriverError> {
         let path = self.root.join(name);
-        let doing = || format!("replace {}", path.display());
-        let _lock = self.lock().map_err(|error| DriverError::io(doing(), error))?;
+        let operation = || format!("replace {}", path.display());
+        let _lock = self.lock().map_err(|error| DriverError::io(operation(), error))?;
         if self.version(name)? != *expected {
-            return Err(DriverError::new(doing(), Trouble::Conflict));
+            return Err(DriverError::new(operation(), ErrorKind::Conflict));
         }
-        self.write(&path, content, true).map_err(|error| DriverError::io(doing(), error))
+        self.write(&path, content, true).map_err(|error| DriverError::io(operation(), error))
     }
 
     /// Creates a file that must not be there yet.
@@ -102,7 +105,11 @@ impl Directory {
         let create = || {
             let _lock = self.lock()?;
             // What is there keeps its label, too.
-            if path.try_exists()? { Err(ErrorKind::AlreadyExists.into()) } else { self.write(&path, content, false) }
+            if path.try_exists()? {
+                Err(io::ErrorKind::AlreadyExists.into())
+            } else {
+                self.write(&path, content, false)
+            }
         };
         create().map_err(|error| DriverError::io(format!("create {}", path.display()), error))
     }
@@ -121,7 +128,7 @@ impl Directory {
     pub(crate) fn remove(&self, name: &str) -> Result<(), DriverError> {
         let path = self.root.join(name);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(DriverError::io(format!("remove {}", path.display()), error))
             }
             _ => Ok(()),
@@ -134,7 +141,7 @@ impl Directory {
         let error = |error| DriverError::io(format!("list {}", path.display()), error);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
-            Err(absent) if absent.kind() == ErrorKind::NotFound => return Ok(vec![]),
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
             Err(other) => return Err(error(other)),
         };
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
@@ -142,14 +149,14 @@ impl Directory {
     }
 
     /// Held while a file is compared and replaced, against other processes.
-    fn lock(&self) -> std::io::Result<File> {
+    fn lock(&self) -> io::Result<File> {
         make_folder(&self.root)?;
         let lock = File::options().create(true).truncate(false).write(true).open(self.root.join(".lock"))?;
         lock.lock()?;
         Ok(lock)
     }
 
-    fn write(&self, path: &Path, content: &Content, over: bool) -> std::io::Result<()> {
+    fn write(&self, path: &Path, content: &Content, over: bool) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
         make_folder(folder)?;
         sweep(folder)?;
@@ -162,9 +169,9 @@ impl Directory {
 }
 
 /// That a file stands in a folder's place is damage. "Already exists" would say that somebody else was first.
-fn make_folder(path: &Path) -> std::io::Result<()> {
+fn make_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => std::io::Error::new(ErrorKind::NotADirectory, error),
+        io::ErrorKind::AlreadyExists => io::Error::new(io::ErrorKind::NotADirectory, error),
         _ => error,
     })
 }
@@ -183,7 +190,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Removes what killed processes left behind. The lock is held, so nobody is writing.
-fn sweep(folder: &Path) -> std::io::Result<()> {
+fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
@@ -199,7 +206,7 @@ fn sweep(folder: &Path) -> std::io::Result<()> {
 const PIECE: usize = 1 << 20;
 
 /// Writes a file beside its place, syncs it, and moves it there; `over` an older one, or only if there is none.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) -> std::io::Result<()> {
+pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -244,9 +251,9 @@ mod tests {
         fs::write(&file, "").unwrap();
         for (root, name) in [(file.clone(), "a.crl"), (dir.path().to_owned(), "shelf/a.crl")] {
             let directory = Directory::new(root);
-            assert_eq!(directory.put(name, &content).unwrap_err().trouble, Trouble::Other);
-            assert_eq!(directory.create(name, &content).unwrap_err().trouble, Trouble::Other);
+            assert_eq!(directory.put(name, &content).unwrap_err().kind, ErrorKind::Other);
+            assert_eq!(directory.create(name, &content).unwrap_err().kind, ErrorKind::Other);
         }
-        assert_eq!(Directory::new(&file).replace("a", &content, &Version::Absent).unwrap_err().trouble, Trouble::Other);
+        assert_eq!(Directory::new(&file).replace("a", &content, &Version::Absent).unwrap_err().kind, ErrorKind::Other);
     }
 }

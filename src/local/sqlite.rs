@@ -14,13 +14,17 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, Trans
 
 use crate::{
     core::{
-        changeset::{ChainHash, ChangeSet, Counts, Head, Linked},
+        journal::change_set::{ChainHash, ChangeSet, Counts, Head, Linked},
         revocation::{Reason, State, Status},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
-    driver::{self, DriverError, Trouble, Version},
-    index::{Commit, Published, ScopeRow, row_key},
+    store::{
+        Version,
+        error::{DriverError, ErrorKind},
+        index::{Commit, Published, ScopeRow},
+        row_key,
+    },
 };
 
 /// An open index file.
@@ -49,21 +53,21 @@ const BUSY: Duration = Duration::from_secs(10);
 impl Sqlite {
     /// Opens the file, and makes it where there is none.
     pub fn open(path: &Path) -> Result<Self, DriverError> {
-        let doing = || format!("open the index {}", path.display());
+        let operation = || format!("open the index {}", path.display());
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| DriverError::io(doing(), error))?;
+            std::fs::create_dir_all(parent).map_err(|error| DriverError::io(operation(), error))?;
         }
         let connection = Connection::open(path).and_then(|mut connection| {
             prepare(&mut connection)?;
             Ok(connection)
         });
-        let connection = connection.map_err(|error| driver_error(doing(), error))?;
+        let connection = connection.map_err(|error| driver_error(operation(), error))?;
         let ours = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i32>(0));
-        match ours.map_err(|error| driver_error(doing(), error))? {
+        match ours.map_err(|error| driver_error(operation(), error))? {
             SCHEMA_VERSION => Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.to_owned() }),
             other => Err(DriverError::because(
-                doing(),
-                Trouble::Other,
+                operation(),
+                ErrorKind::Other,
                 format!("its schema is version {other}, and this rescind knows {SCHEMA_VERSION}"),
             )),
         }
@@ -72,18 +76,18 @@ impl Sqlite {
     /// Runs `work` on the connection, away from the async threads.
     async fn run<T: Send + 'static>(
         &self,
-        doing: &'static str,
+        operation: &'static str,
         work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, DriverError> {
         let connection = Arc::clone(&self.connection);
-        let doing = format!("{doing} {}", self.path.display());
-        let job = driver::blocking(move || {
+        let operation = format!("{operation} {}", self.path.display());
+        let job = super::blocking(move || {
             // A panic elsewhere rolled its transaction back, so the connection is sound.
             work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
         });
         match job.await {
-            Ok(result) => result.map_err(|error| driver_error(doing, error)),
-            Err(error) => Err(DriverError::because(doing, Trouble::Other, error)),
+            Ok(result) => result.map_err(|error| driver_error(operation, error)),
+            Err(error) => Err(DriverError::because(operation, ErrorKind::Other, error)),
         }
     }
 
@@ -205,8 +209,8 @@ impl Sqlite {
         done.await?.ok_or_else(|| self.conflict("write the last CRL's row in"))
     }
 
-    fn conflict(&self, doing: &str) -> DriverError {
-        DriverError::new(format!("{doing} {}", self.path.display()), Trouble::Conflict)
+    fn conflict(&self, operation: &str) -> DriverError {
+        DriverError::new(format!("{operation} {}", self.path.display()), ErrorKind::Conflict)
     }
 }
 
@@ -244,21 +248,21 @@ fn failure(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Null, error)
 }
 
-fn driver_error(doing: String, error: rusqlite::Error) -> DriverError {
+fn driver_error(operation: String, error: rusqlite::Error) -> DriverError {
     let trouble = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Transient,
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => Trouble::Denied,
-        _ => Trouble::Other,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Transient,
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => ErrorKind::Denied,
+        _ => ErrorKind::Other,
     };
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => DriverError::because(
-            doing,
+            operation,
             trouble,
             format!("the file is damaged or no SQLite database ({error}); restore it from a backup"),
         ),
         _ => match error {
-            rusqlite::Error::FromSqlConversionFailure(_, _, inner) => DriverError::because(doing, trouble, inner),
-            error => DriverError::because(doing, trouble, error),
+            rusqlite::Error::FromSqlConversionFailure(_, _, inner) => DriverError::because(operation, trouble, inner),
+            error => DriverError::because(operation, trouble, error),
         },
     }
 }

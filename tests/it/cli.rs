@@ -100,8 +100,8 @@ fn log_is_one_line_a_change_set_whatever_its_texts() {
         assert!(said.contains("(lost\\n2  2026") && !said.contains('\u{1b}'), "{said:?}");
     }
     let block = async {
-        let nobody = rescind::revoke::Author { actor: String::new(), comment: String::new() };
-        rescind::revoke::remark(&site.ca(), &nobody, crate::support::at(now())).await.unwrap();
+        let nobody = rescind::stories::revoke::Author { actor: String::new(), comment: String::new() };
+        rescind::stories::revoke::remark(&site.ca(), &nobody, crate::support::at(now())).await.unwrap();
     };
     crate::support::block_on(block);
     let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
@@ -147,7 +147,7 @@ fn status_is_3_while_something_is_wrong_and_tells_what() {
 /// Half of its life gone: a new credential, whose certificate is in the journal; not before.
 #[test]
 fn credential_is_renewed_at_half_its_life() {
-    use rescind::publish::{Options, publish};
+    use rescind::stories::publish::{Options, publish};
     let site = Site::new();
     let credential = || fs::read(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap();
     let pass = |now: u64| crate::support::block_on(publish(&site.ca(), None, Options::default(), at(now))).unwrap();

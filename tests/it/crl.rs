@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rescind::publish::{Options, Outcome, Reason, publish};
+use rescind::stories::publish::{Options, Outcome, Reason, publish};
 
 use crate::support::{
     ISSUER, Plan, Site, at, block_on,

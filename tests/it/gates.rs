@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use rescind::{
-    core::compare::GATES,
-    publish::{Options, publish},
+    core::crl::gate::GATES,
+    stories::publish::{Options, publish},
 };
 
 use crate::support::{

@@ -15,9 +15,11 @@ use std::{
 };
 
 use rescind::core::{
-    compare::{GATES, Previous},
-    crl::CrlRef,
-    lints::CrlBefore,
+    crl::{
+        CrlRef,
+        gate::{GATES, Previous},
+        lint::CrlBefore,
+    },
     seal::{Document, Findings},
 };
 

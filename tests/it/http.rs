@@ -11,9 +11,12 @@ use std::{
 };
 
 use rescind::{
-    http::{Access, App, Counts, Lately},
-    respond::Responder,
-    tick::tick,
+    server::{
+        app::{Access, App, Counts},
+        shelved::Lately,
+        tick::tick,
+    },
+    stories::respond::Responder,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

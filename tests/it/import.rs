@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rescind::respond::{Answer, Responder};
+use rescind::stories::respond::{Answer, Responder};
 
 use crate::support::{
     ISSUER, Plan, Site, at, block_on, now,

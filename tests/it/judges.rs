@@ -255,13 +255,15 @@ fn key_behind_ec_parameters_signs() {
 fn every_one_of_many_ecdsa_signatures_verifies() {
     let site = Site::new();
     site.publish(&[]);
-    let responder = rescind::respond::Responder::new(vec![site.ca()]);
+    let responder = rescind::stories::respond::Responder::new(vec![site.ca()]);
     block_on(responder.issuers()[0].refresh(at(now())));
     let id = site.issuer_id();
     let mut tasks = vec![];
     for serial in 1..=60u8 {
         let asked = ocsp::request(&[id.usual(&format!("{serial:02x}"))], Some(&ocsp::nonce(32)));
-        let rescind::respond::Answer::Signed(signed) = responder.respond(&asked, at(now())) else { panic!("refused") };
+        let rescind::stories::respond::Answer::Signed(signed) = responder.respond(&asked, at(now())) else {
+            panic!("refused")
+        };
         assert_eq!(ocsp::status(&signed.der), Status::Good);
         let file = site.file(&format!("{serial}.response"));
         fs::write(&file, &signed.der).unwrap();

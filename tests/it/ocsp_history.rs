@@ -15,9 +15,11 @@ use rescind::{
         time::Timestamp,
     },
     local::sqlite::Sqlite,
-    publish::{Options, publish},
-    respond::{Answer, Responder},
-    revoke::{self, Author},
+    stories::{
+        publish::{Options, publish},
+        respond::{Answer, Responder},
+        revoke::{self, Author},
+    },
 };
 use rusqlite::Connection;
 
@@ -107,7 +109,7 @@ impl World {
     fn change(&mut self, serial: u8, action: Action) -> Result<(), Violation> {
         let change = Change { serial: Serial::from_hex(&format!("{serial:02x}")).unwrap(), action, not_after: None };
         let author = Author { actor: "test".to_owned(), comment: String::new() };
-        let done = block_on(revoke::record(&self.ca, &[change], &author, self.now, |_| ()));
+        let done = block_on(revoke::commit(&self.ca, &[change], &author, self.now, |_| ()));
         require(done.is_ok(), Rule::Acknowledged, done)
     }
 
@@ -205,7 +207,7 @@ const BUGS: &[Planted] = &[
         let whole = Connection::open(at("index.sqlite")).unwrap();
         whole.execute("VACUUM INTO ?1", [at("copy.sqlite").to_str()]).unwrap();
         let mut ca = world.ca.clone();
-        ca.index = rescind::index::Index::Local(Sqlite::open(&at("copy.sqlite")).unwrap());
+        ca.index = rescind::ca::index::Index::Local(Sqlite::open(&at("copy.sqlite")).unwrap());
         world.responder = Responder::new(vec![ca]);
         block_on(world.responder.issuers()[0].refresh(world.now));
     }),

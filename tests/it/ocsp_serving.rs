@@ -12,7 +12,7 @@ use std::{
 
 use rescind::{
     core::{ocsp::Refusal, time::Timestamp},
-    respond::{Answer, Limits, Purpose, Responder, Signed},
+    stories::respond::{Answer, Limits, Purpose, Responder, Signed},
 };
 
 use crate::support::{

@@ -60,7 +60,7 @@ fn forge(site: &Site, file: &Path, alter: impl FnOnce(&mut Vec<u8>)) {
     let signature = der::tlv(3, &[&[0], &fs::read(site.path("signature")).unwrap()]);
     let forged = der::sequence(&[&tbs, parts[1].whole, &signature]);
     let beside = file.with_file_name(format!(".{}.json", file.file_name().unwrap().to_str().unwrap()));
-    let [old, new] = [&signed, &forged].map(|bytes| rescind::shelf::sha256(bytes));
+    let [old, new] = [&signed, &forged].map(|bytes| rescind::core::digest::sha256(bytes));
     let label = fs::read_to_string(&beside).unwrap();
     assert!(label.contains(&old));
     fs::write(beside, label.replace(&old, &new)).unwrap();
@@ -186,7 +186,7 @@ fn commits_that_go_on_meanwhile_are_no_difference() {
         });
         let ca = site.ca();
         while !is_done.load(Ordering::Relaxed) {
-            block_on(rescind::verify::verify(&ca, |_| ())).unwrap();
+            block_on(rescind::stories::verify::verify(&ca, |_| ())).unwrap();
         }
     });
     assert_eq!(site.json(&["verify", "--issuer", ISSUER])["issuers"][0]["rows"], 62);

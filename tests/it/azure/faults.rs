@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use rescind::publish::Options;
+use rescind::stories::publish::Options;
 
 use super::{
     Deployment,

@@ -5,10 +5,10 @@ use std::{
     fs,
 };
 
-use rescind::{
+use rescind::stories::{
     publish::{Options, Outcome, publish},
-    revoke::{Author, record},
-    wording::Revocation,
+    revoke::{Author, commit},
+    schema::Revocation,
 };
 
 use super::Deployment;
@@ -22,7 +22,7 @@ pub async fn revoke(deployment: &Deployment, serial: &str) -> Result<(), String>
     let (serial, reason) = (Some(serial.to_owned()), Some("superseded".to_owned()));
     let request = Revocation { serial, reason, ..Revocation::default() }.request(&ca, now).unwrap();
     let author = Author { actor, comment: String::new() };
-    record(&ca, &[request], &author, now, |_| ()).await.map(|_| ()).map_err(|error| error.to_string())
+    commit(&ca, &[request], &author, now, |_| ()).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// A pass in what might be a process of its own.
@@ -78,7 +78,8 @@ impl History {
             assert!(serials.is_superset(&listed), "CRL {number} lost {:?}", listed.difference(&serials));
             listed = serials;
         }
-        deployment.ca().await.unwrap().level(None).await.unwrap();
+        let ca = deployment.ca().await.unwrap();
+        rescind::stories::replicate::level(&ca, None).await.unwrap();
         deployment.behaved();
     }
 }

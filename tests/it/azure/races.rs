@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind::publish::{Options, Reason};
+use rescind::stories::publish::{Options, Reason};
 
 use super::{
     Deployment,
@@ -47,7 +47,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
         assert!(last.published || deployment.crl().list().len() as u64 == ROUNDS, "{last:?}");
         history.holds(&deployment, "at the end");
         assert_eq!(deployment.crl().list().len() as u64, ROUNDS);
-        assert_eq!(ca.level(None).await.unwrap().counts().revoked, ROUNDS);
+        assert_eq!(rescind::stories::replicate::level(&ca, None).await.unwrap().counts().revoked, ROUNDS);
         history.verifies(&deployment).await;
     });
     assert_eq!(won + lost, 2 * ROUNDS);

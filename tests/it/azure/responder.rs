@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rescind::{
     core::ocsp::Refusal,
-    respond::{Answer, Responder},
+    stories::respond::{Answer, Responder},
 };
 
 use super::{Deployment, ISSUER};

@@ -1,12 +1,10 @@
 //! More faults for the same names.
 
+use super::tbs::{Entry, Tbs, extension, general, integer, only_user, reason, utc};
 use super::{Bad, DELTA_INDICATOR, FRESHEST, Good, NEXT_PUBLISH, NUMBER};
-use crate::{
-    golden::tbs::{Entry, Tbs, extension, general, integer, only_user, reason, utc},
-    support::{
-        crl::{AKI, CRL_NUMBER, EXPIRED_CERTS_ON_CRL, IDP, INVALIDITY_DATE},
-        der,
-    },
+use crate::support::{
+    crl::{AKI, CRL_NUMBER, EXPIRED_CERTS_ON_CRL, IDP, INVALIDITY_DATE},
+    der,
 };
 
 /// id-ce-holdInstructionCode, which RFC 5280 no longer has.

@@ -4,15 +4,19 @@ use std::{fs, time::Duration};
 
 use rescind::core::{
     certificate::Certificate,
-    changeset::{ChangeSet, Head, Linked},
-    compare::Previous,
-    crl::{Appearance, Crl, CrlRef},
-    delta::{self, Neighbours},
+    crl::{
+        Appearance, Crl, CrlRef,
+        delta::{self, Neighbours},
+        gate::Previous,
+        lint::{CrlBefore, CrlSource},
+        scope::{Base, Contains, Scope, Shard},
+    },
     issuer::Issuer,
-    lints::{CrlBefore, CrlSource},
-    replica::{Fold, Replica},
+    journal::{
+        change_set::{ChangeSet, Head, Linked},
+        replica::{Fold, Replica},
+    },
     revocation::{Event, Reason, State, Status},
-    scope::{Base, Contains, Scope, Shard},
     seal::{Document, Findings},
     serial::{CrlNumber, Serial},
     time::Window,

@@ -10,9 +10,8 @@ use std::{
 
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use rescind::{
-    index::Index,
+    ca::{index::Index, shelf::Shelf, store::Store},
     local::{directory::Directory, sqlite::Sqlite},
-    shelf::{Shelf, Store},
 };
 
 use super::{

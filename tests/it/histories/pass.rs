@@ -10,7 +10,7 @@ use std::{
 use rescind::{
     ca::Ca,
     core::time::Timestamp,
-    publish::{self, Options, Outcome, PublishError},
+    stories::publish::{self, Options, Outcome, PublishError},
 };
 
 /// Set when a call to a store came back.

@@ -14,8 +14,10 @@ use rescind::{
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
-    publish::{Outcome, Reason},
-    revoke::{self, Author},
+    stories::{
+        publish::{Outcome, Reason},
+        revoke::{self, Author},
+    },
 };
 use rusqlite::Connection;
 
@@ -236,8 +238,9 @@ impl World {
         let mut pass = self.pass(0, force);
         self.finish(&mut pass);
         let shot = self.look(pass.began)?;
-        let is_done =
-            |outcome: &rescind::publish::Outcome| outcome.reason != Reason::LostRace && outcome.trouble.is_none();
+        let is_done = |outcome: &rescind::stories::publish::Outcome| {
+            outcome.reason != Reason::LostRace && outcome.trouble.is_none()
+        };
         let repaired = pass.done.as_ref().is_some_and(|done| done.as_ref().is_ok_and(is_done));
         require(repaired, Rule::NotRepaired, || format!("{:?}", pass.done))?;
         self.checker.passed(pass.began, &shot, &self.settings.kinds())?;
@@ -379,7 +382,7 @@ impl World {
         };
         let request = Request { serial: Serial::from_hex(&format!("{serial:02x}")).unwrap(), action, not_after };
         let author = Author { actor: "test".to_owned(), comment: String::new() };
-        let told = runtime().block_on(revoke::record(&self.cas[0], &[request], &author, now, |_| ()));
+        let told = runtime().block_on(revoke::commit(&self.cas[0], &[request], &author, now, |_| ()));
         self.meddle(Moment::Call);
         let was_held = self.model.rows().get(&serial).is_some_and(|row| row.held);
         let is_refused = matches!(change, Change::Release(_)) && !was_held;

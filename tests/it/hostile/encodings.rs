@@ -1,13 +1,13 @@
 //! What is no DER request: cut, lengthened, BER, nested, other things altogether.
 
 use super::{
-    Case, Verdict,
-    Verdict::*,
+    Case,
+    Verdict::{self, *},
     messages::{SHA1, cert_id, hashes, message},
 };
 use crate::support::{
-    Site, der,
-    der::{sequence, tlv, unsigned},
+    Site,
+    der::{self, sequence, tlv, unsigned},
     ocsp::{IssuerId, request},
 };
 

@@ -1,6 +1,9 @@
 //! What HTTP can be bent to: methods, lengths, chunks, header fields, versions, other protocols.
 
-use super::{Case, Verdict, Verdict::*};
+use super::{
+    Case,
+    Verdict::{self, *},
+};
 use crate::support::ocsp::{IssuerId, request};
 
 /// A connection that is refused: 400, or nothing at all.

@@ -1,6 +1,9 @@
 //! Requests by GET, and paths that lead astray.
 
-use super::{Case, Verdict, Verdict::*};
+use super::{
+    Case,
+    Verdict::{self, *},
+};
 use crate::support::{
     http::request as http_request,
     ocsp::{IssuerId, nonce, request},

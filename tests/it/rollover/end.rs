@@ -1,9 +1,11 @@
 //! The end of a CA certificate: nobody can sign after it, so the last CRLs are made before it, and last.
 
 use rescind::{
-    publish::{self, Options, Outcome, PublishError, Reason},
-    respond::{Answer, Responder},
-    status::{self, Problem},
+    server::health::{self, Problem},
+    stories::{
+        publish::{self, Options, Outcome, PublishError, Reason},
+        respond::{Answer, Responder},
+    },
 };
 
 use super::{NEXT, crl_of, renew, rolled_over};
@@ -154,7 +156,7 @@ fn the_last_credential_ends_with_the_ca_and_is_left_alone() {
     let credential = || std::fs::read_to_string(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap();
     let last = credential();
     let problems = |time: u64| {
-        let found = block_on(status::status(&site.ca(), at(time))).found;
+        let found = block_on(health::status(&site.ca(), at(time))).found;
         found.iter().filter(|one| matches!(one, Problem::Credential(_))).count()
     };
     for before in [2 * DAY, 3600, 300, 60] {
@@ -189,7 +191,7 @@ fn a_last_crl_is_late_like_any_other_and_after_the_end_not_at_all() {
     let end = end(&site);
     pass(&site, end - 6 * DAY).unwrap();
     let late = |time: u64| {
-        let found = block_on(status::status(&site.ca(), at(time))).found;
+        let found = block_on(health::status(&site.ca(), at(time))).found;
         let late = found.iter().filter(|one| matches!(one, Problem::Late(_)));
         late.map(ToString::to_string).collect::<Vec<_>>()
     };

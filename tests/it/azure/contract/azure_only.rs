@@ -2,14 +2,12 @@
 
 use rescind::{
     core::serial::Serial,
-    driver::{Trouble, Version},
+    store::{Version, error::ErrorKind},
 };
 use sha2::{Digest, Sha256};
 
-use super::{
-    super::ISSUER,
-    place::{InAzure, Place, made},
-};
+use super::place::{InAzure, Place, made};
+use crate::azure::ISSUER;
 use crate::{
     cloud::{CaPlan, Fault, Kind, Service},
     support::{at, block_on, der, now, pki},
@@ -32,7 +30,7 @@ fn a_journal_in_tiny_pages_is_read_whole() {
             };
             assert_eq!(seqs(0, 100).await, (1..=11).collect::<Vec<_>>(), "pages of {page}");
             assert_eq!(seqs(2, 5).await, [3, 4, 5, 6, 7], "pages of {page}");
-            assert_eq!(ca.level(None).await.unwrap().counts().revoked, 11);
+            assert_eq!(rescind::stories::replicate::level(&ca, None).await.unwrap().counts().revoked, 11);
         });
     }
 }
@@ -224,7 +222,7 @@ fn without_a_right_the_message_names_the_role() {
         let ca = place.ca().await;
         deployment.cloud.fail("GET *.table.* *", Fault::Refused(403, None), 1);
         let error = ca.index.head(ISSUER).await.unwrap_err();
-        assert_eq!(error.trouble, Trouble::Denied);
+        assert_eq!(error.kind, ErrorKind::Denied);
         assert!(error.to_string().contains("Storage Table Data Reader"), "{error}");
     });
 }

@@ -4,14 +4,17 @@ use futures::future::join_all;
 use rescind::{
     ca::Ca,
     core::{
-        changeset::{ChangeSet, Head, Linked, MAX_CHANGES, MAX_TEXT},
+        journal::change_set::{ChangeSet, Head, Linked, MAX_CHANGES, MAX_TEXT},
         revocation::{Event, Reason, State, Status},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
-    driver::{Trouble, Version},
-    index::{Commit, Published, ScopeRow},
-    revoke::{Author, remark},
+    store::{
+        Version,
+        error::ErrorKind,
+        index::{Commit, Published, ScopeRow},
+    },
+    stories::revoke::{Author, remark},
 };
 
 use super::place::Place;
@@ -81,7 +84,7 @@ pub async fn an_empty_index_has_no_head_no_journal_and_no_rows<P: Place>() {
     assert_eq!(ca.index.journal(&ca.name, 0, 1000).await.unwrap(), []);
     assert_eq!(rows(&ca, [1, 2]).await, []);
     assert_eq!(ca.index.scope(&ca.name, "full").await.unwrap(), None);
-    assert_eq!(*ca.level(None).await.unwrap().head(), genesis(&ca));
+    assert_eq!(*rescind::stories::replicate::level(&ca, None).await.unwrap().head(), genesis(&ca));
 }
 
 pub async fn a_commit_is_read_back_whole<P: Place>() {
@@ -96,7 +99,7 @@ pub async fn a_commit_is_read_back_whole<P: Place>() {
     assert_eq!(ca.index.journal(&ca.name, 0, 10).await.unwrap(), [commit.linked]);
     let known = rows(&ca, [1, 2, 3]).await;
     assert_eq!(known, [1, 2].map(|number| Status { seq: 1, ..revoked(number) }));
-    assert_eq!(ca.level(None).await.unwrap().counts().revoked, 2);
+    assert_eq!(rescind::stories::replicate::level(&ca, None).await.unwrap().counts().revoked, 2);
 }
 
 pub async fn every_field_of_a_status_is_kept<P: Place>() {
@@ -119,7 +122,7 @@ pub async fn every_field_of_a_status_is_kept<P: Place>() {
         assert!(found.contains(&Status { seq: 1, ..*status }), "{status:?}");
     }
     assert_eq!(ca.index.journal(&ca.name, 0, 1).await.unwrap(), [commit.linked]);
-    ca.level(None).await.unwrap();
+    rescind::stories::replicate::level(&ca, None).await.unwrap();
 }
 
 pub async fn texts_are_kept_to_the_letter<P: Place>() {
@@ -143,7 +146,7 @@ pub async fn texts_are_kept_to_the_letter<P: Place>() {
         version = ca.index.head(&ca.name).await.unwrap().unwrap().1;
         assert_eq!(ca.index.journal(&ca.name, number - 1, 1).await.unwrap(), [commit.linked], "{text:?}");
     }
-    assert_eq!(*ca.level(None).await.unwrap().head(), head);
+    assert_eq!(*rescind::stories::replicate::level(&ca, None).await.unwrap().head(), head);
 }
 
 pub async fn a_full_change_set_fits_one_commit<P: Place>() {
@@ -168,7 +171,7 @@ pub async fn a_commit_under_a_stale_head_conflicts_and_changes_nothing<P: Place>
     for (expected, head) in [(stale, first.head), (Version::Absent, genesis(&ca)), (Version::Absent, second.head)] {
         let late = after(&head, &[revoked(3)]);
         let error = ca.index.commit(&ca.name, late, expected).await.unwrap_err();
-        assert_eq!(error.trouble, Trouble::Conflict, "{error}");
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     }
     assert_eq!(ca.index.head(&ca.name).await.unwrap().unwrap().0, second.head);
     assert_eq!(ca.index.journal(&ca.name, 0, 10).await.unwrap(), [first.linked, second.linked]);
@@ -202,10 +205,10 @@ pub async fn one_of_many_commits_at_once_wins<P: Place>() {
     });
     let results = join_all(commits).await;
     let lost = results.iter().filter_map(|result| result.as_ref().err());
-    let lost: Vec<_> = lost.map(|error| error.trouble).collect();
-    assert_eq!(lost, [Trouble::Conflict; 7]);
+    let lost: Vec<_> = lost.map(|error| error.kind).collect();
+    assert_eq!(lost, [ErrorKind::Conflict; 7]);
     assert_eq!(rows(&ca, 10..18).await.len(), 1);
-    assert_eq!(ca.level(None).await.unwrap().head().seq, 2);
+    assert_eq!(rescind::stories::replicate::level(&ca, None).await.unwrap().head().seq, 2);
 }
 
 pub async fn the_journal_comes_in_order_and_within_its_limit<P: Place>() {
@@ -228,7 +231,7 @@ pub async fn the_journal_is_read_past_a_thousand_change_sets<P: Place>() {
     let seqs = |sets: Vec<Linked>| sets.iter().map(|linked| linked.set.seq).collect::<Vec<_>>();
     assert_eq!(seqs(ca.index.journal(&ca.name, 0, 1024).await.unwrap()), (1..=1024).collect::<Vec<_>>());
     assert_eq!(seqs(ca.index.journal(&ca.name, 1024, 1024).await.unwrap()), (1025..=1030).collect::<Vec<_>>());
-    let replica = ca.level(None).await.unwrap();
+    let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
     assert_eq!((replica.head(), replica.counts().revoked), (&head, 1030));
 }
 
@@ -246,7 +249,7 @@ pub async fn a_change_set_without_changes_and_texts_is_kept<P: Place>() {
     let told: Vec<_> = sets.iter().map(|linked| (linked.set.actor.as_str(), linked.set.comment.as_str())).collect();
     assert_eq!(told, [("ada@contoso.example", "scope_changed accepted"), ("", "")]);
     assert!(sets.iter().all(|linked| linked.set.changes.is_empty()));
-    let replica = ca.level(None).await.unwrap();
+    let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
     assert_eq!((replica.head().seq, replica.counts().revoked, replica.crl_seq()), (3, 1, 1));
 }
 
@@ -329,7 +332,7 @@ pub async fn a_scope_row_is_replaced_only_as_it_was_read<P: Place>() {
     let second = ca.index.put_scope(&ca.name, "full", row.clone(), first.clone()).await.unwrap();
     for stale in [first, Version::Absent] {
         let error = ca.index.put_scope(&ca.name, "full", number(9), stale).await.unwrap_err();
-        assert_eq!(error.trouble, Trouble::Conflict, "{error}");
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     }
     assert_eq!(ca.index.scope(&ca.name, "full").await.unwrap(), Some((row, second.clone())));
     ca.index.put_scope(&ca.name, "shard-00", number(1), Version::Absent).await.unwrap();

@@ -5,17 +5,20 @@ use std::fs;
 use rescind::{
     ca::Ca,
     core::{
-        crl::Crl,
-        lints::{CrlBefore, CrlSource},
-        scope::{Contains, Scope},
+        crl::{
+            Crl,
+            lint::{CrlBefore, CrlSource},
+            scope::{Contains, Scope},
+        },
+        digest::sha256,
         seal::Checked,
         serial::{CrlNumber, Serial},
         time::Window,
     },
-    shelf::{Label, sha256},
+    store::content::Label,
 };
 
-use super::super::{Deployment, ISSUER as AZURE_ISSUER};
+use crate::azure::{Deployment, ISSUER as AZURE_ISSUER};
 use crate::{
     cloud::{Kind, Service},
     support::{self, ISSUER, Plan, Site, at, pki::Key},
@@ -159,7 +162,7 @@ impl Place for InAzure {
 
 /// A CRL with this number, made from the index as it is.
 pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
-    let replica = ca.level(None).await.unwrap();
+    let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
     let now = at(support::now());
     let crl = Crl {
         number: CrlNumber::known(number),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rescind::publish::{Options, publish};
+use rescind::stories::publish::{Options, publish};
 
 use super::place::{KINDS, Place, made};
 use crate::{
@@ -54,6 +54,6 @@ pub async fn a_credential_of_a_pass_can_be_used<P: Place>() {
     let credential = place.ca().await.credentials.open(&ca.issuer).await.unwrap().unwrap();
     assert!(credential.is_valid(time) && !credential.is_due(time));
     // Its serial is in the journal.
-    let replica = ca.level(None).await.unwrap();
+    let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
     assert!(replica.get(&credential.certificate.serial).is_some());
 }

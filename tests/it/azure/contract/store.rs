@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use rescind::{
-    core::scope::Scope,
-    driver::{Trouble, Version},
+    core::crl::scope::Scope,
+    store::{Version, error::ErrorKind},
 };
 
 use super::place::{Place, made};
@@ -41,7 +41,7 @@ pub async fn a_shelf_is_replaced_only_as_it_was_read<P: Place>() {
     let (late, label) = made(&ca, start + 9).await;
     for stale in &versions[..3] {
         let error = ca.shelf.publish(&late, label.clone(), stale.clone()).await.unwrap_err();
-        assert_eq!(error.trouble, Trouble::Conflict, "{error}");
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     }
     let after = ca.shelf.current().await.unwrap().unwrap();
     assert_eq!((after.bytes, after.version, after.label), (before.bytes, before.version, before.label));
@@ -62,7 +62,7 @@ pub async fn one_of_many_replacements_at_once_wins<P: Place>() {
         let results = join_all(all).await;
         let won: Vec<_> = results.iter().zip(&crls).filter(|(result, _)| result.is_ok()).collect();
         assert_eq!(won.len(), 1, "{results:?}");
-        assert!(results.iter().filter_map(|one| one.as_ref().err()).all(|one| one.trouble == Trouble::Conflict));
+        assert!(results.iter().filter_map(|one| one.as_ref().err()).all(|one| one.kind == ErrorKind::Conflict));
         let shelf = ca.shelf.current().await.unwrap().unwrap();
         let (crl, label) = won[0].1;
         assert_eq!((shelf.bytes.as_slice(), shelf.label.as_ref()), (crl.bytes(), Some(label)));
@@ -79,7 +79,7 @@ pub async fn an_archive_copy_is_never_overwritten<P: Place>() {
     let (second, other) = made(&ca, number).await;
     assert_ne!(first.bytes(), second.bytes());
     let error = ca.shelf.archive(&second, other).await.unwrap_err();
-    assert_eq!(error.trouble, Trouble::Conflict, "{error}");
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     assert_eq!(place.archived(number).as_deref(), Some(first.bytes()));
     let stored = ca.shelf.from_archive(Scope::Full, first.document().number).await.unwrap().unwrap();
     assert_eq!((stored.bytes.as_slice(), stored.label), (first.bytes(), Some(label)));
@@ -114,7 +114,7 @@ pub async fn a_label_is_not_believed_of_other_bytes<P: Place>() {
     assert_eq!((found.bytes.as_slice(), found.label), (&b"other bytes"[..], None));
     assert_ne!(found.version, before);
     let error = ca.shelf.publish(&crl, label.clone(), before).await.unwrap_err();
-    assert_eq!(error.trouble, Trouble::Conflict, "{error}");
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     ca.shelf.publish(&crl, label, found.version).await.unwrap();
 }
 

@@ -5,10 +5,8 @@ use std::{path::Path, process::Command, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use super::{
-    super::{Deployment, ISSUER},
-    Host,
-};
+use super::Host;
+use crate::azure::{Deployment, ISSUER};
 use crate::support::{
     Output,
     ocsp::{self, IssuerId, Status, TRY_LATER},

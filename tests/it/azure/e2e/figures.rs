@@ -7,10 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    super::{Deployment, ISSUER, package::package},
-    publisher, ticked,
-};
+use super::{publisher, ticked};
+use crate::azure::{Deployment, ISSUER, package::package};
 use crate::{
     host::Mode,
     support::{

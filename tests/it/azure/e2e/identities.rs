@@ -2,12 +2,8 @@
 
 use std::{thread, time::Duration};
 
-use super::{
-    super::{Deployment, ISSUER},
-    app,
-    ask::REQUEST,
-    publisher, ticked,
-};
+use super::{app, ask::REQUEST, publisher, ticked};
+use crate::azure::{Deployment, ISSUER};
 use crate::{
     cloud::Right,
     host::{Host, Mode},

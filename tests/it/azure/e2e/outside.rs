@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::{Deployment, package::package};
+use crate::azure::{Deployment, package::package};
 use crate::{
     host::{Host, Mode, Plan},
     support::poll,

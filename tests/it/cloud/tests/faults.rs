@@ -1,9 +1,7 @@
 use std::time::{Duration, Instant};
 
-use super::{
-    super::{Cloud, Fault},
-    send,
-};
+use super::send;
+use crate::cloud::{Cloud, Fault};
 
 const BLOB: [(&str, &str); 2] = [("x-ms-version", "2026-04-06"), ("x-ms-blob-type", "BlockBlob")];
 

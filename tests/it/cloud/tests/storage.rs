@@ -2,10 +2,8 @@ use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use super::{
-    super::{Cloud, Right, Service},
-    Reply, send,
-};
+use super::{Reply, send};
+use crate::cloud::{Cloud, Right, Service};
 
 const TABLE: [(&str, &str); 4] = [
     ("x-ms-version", "2019-02-02"),
@@ -104,7 +102,7 @@ async fn a_query_comes_in_pages_and_the_first_may_be_empty() {
             [("NextPartitionKey", "x-ms-continuation-nextpartitionkey"), ("NextRowKey", "x-ms-continuation-nextrowkey")]
         {
             if !reply.header(header).is_empty() {
-                next += &format!("&{name}={}", super::super::encoded(reply.header(header)));
+                next += &format!("&{name}={}", crate::cloud::encoded(reply.header(header)));
             }
         }
         if next.is_empty() {
@@ -220,7 +218,7 @@ async fn shared_keys_and_sas_are_judged_by_azurite() {
 
     let (start, expiry, version) = ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "2021-12-02");
     let text = format!("{}\nr\nb\no\n{start}\n{expiry}\n\nhttps\n{version}\n\n", cloud.account());
-    let signature = super::super::encoded(&sign(text));
+    let signature = crate::cloud::encoded(&sign(text));
     let sas = format!("sv={version}&ss=b&srt=o&sp=r&st={start}&se={expiry}&spr=https&sig={signature}");
     let url = format!("{}/ca.crl?{sas}", cloud.container_url("crl"));
     let reply = Reply::of(cloud.client().get(&url).send().await.unwrap()).await;

@@ -8,10 +8,8 @@ use base64::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    super::{CaPlan, Cloud, Kind, VAULT_HOST},
-    Reply, send,
-};
+use super::{Reply, send};
+use crate::cloud::{CaPlan, Cloud, Kind, VAULT_HOST};
 
 const MESSAGE: &[u8] = b"to be signed";
 
@@ -265,7 +263,7 @@ async fn people_and_workloads_get_tokens_in_their_own_ways() {
     let cloud = Cloud::start();
     cloud.vault().create_ca("ca", Kind::P256);
     let certificate = format!("https://{VAULT_HOST}/certificates/ca/?api-version=2025-07-01");
-    let env = cloud.laptop("ada@contoso.example", &[super::super::Right::CertificateGet]);
+    let env = cloud.laptop("ada@contoso.example", &[crate::cloud::Right::CertificateGet]);
     let args = ["account", "get-access-token", "-o", "json", "--scope", "https://vault.azure.net/.default"];
     let output =
         std::process::Command::new("/bin/sh").args(["-c", "exec az \"$@\"", "az"]).args(args).envs(env).output();

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::{
-        Answer, Bytes, answer,
-        identity::{Identities, Identity, Refused, Right, TENANT, seconds},
-        storage,
-    },
     Signed, State, Vault,
     keys::Unsignable,
     objects::{Certificate, Key, Secret, Versioned},
+};
+use crate::cloud::{
+    Answer, Bytes, answer,
+    identity::{Identities, Identity, Refused, Right, TENANT, seconds},
+    storage,
 };
 
 /// The versions that a client may ask for.

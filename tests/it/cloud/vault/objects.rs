@@ -6,10 +6,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyUsagePurpose};
 use serde_json::{Value, json};
 
-use super::{
-    super::identity::seconds,
-    keys::{Kind, Material},
-};
+use super::keys::{Kind, Material};
+use crate::cloud::identity::seconds;
 
 /// How a CA is to be made.
 #[derive(Clone, Debug)]
@@ -41,11 +39,11 @@ pub struct Ca {
 impl Ca {
     /// `https://contoso.vault.azure.net/certificates/NAME`.
     pub fn certificate_url(&self) -> String {
-        format!("https://{}/certificates/{}", super::super::VAULT_HOST, self.name)
+        format!("https://{}/certificates/{}", crate::cloud::VAULT_HOST, self.name)
     }
 
     pub fn key_url(&self) -> String {
-        format!("https://{}/keys/{}", super::super::VAULT_HOST, self.name)
+        format!("https://{}/keys/{}", crate::cloud::VAULT_HOST, self.name)
     }
 }
 

@@ -1,0 +1,49 @@
+//! The CA's key: it signs what was linted, and nothing else.
+//!
+//! Contract, for every driver: `sign` returns a signature over exactly the linted bytes with the algorithm that they
+//! name, ECDSA as DER, or an error; whether the key is the certificate's is verified afterwards in any case.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    azure::vault::Vault,
+    core::{
+        issuer::Issuer,
+        key_pair::PemKey,
+        seal::{Document, Linted, Signed},
+    },
+    store::{
+        error::{DriverError, ErrorKind},
+        object::Object,
+    },
+};
+
+/// Where the CA's key is.
+#[derive(Debug)]
+pub enum Signer {
+    /// In a PEM file.
+    Local(PemKey),
+    /// In Azure Key Vault: the key never leaves it.
+    Azure(Arc<Vault>, Object),
+}
+
+impl Signer {
+    /// Opens the PEM file at `path`, which must hold `issuer`'s key.
+    pub fn open(path: &Path, issuer: &Issuer) -> Result<Self, DriverError> {
+        let operation = || format!("use the CA key {}", path.display());
+        let pem = std::fs::read(path).map_err(|error| DriverError::io(operation(), error))?;
+        let key = PemKey::from_pem(&pem, issuer.key())
+            .map_err(|error| DriverError::because(operation(), ErrorKind::Other, error))?;
+        Ok(Self::Local(key))
+    }
+
+    /// Signs.
+    pub async fn sign<D: Document>(&self, linted: Linted<D>) -> Result<Signed<D>, DriverError> {
+        match self {
+            Self::Local(key) => {
+                key.sign(linted).map_err(|error| DriverError::because("sign with the CA key", ErrorKind::Other, error))
+            }
+            Self::Azure(vault, key) => vault.sign(key, linted).await,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The delegated OCSP responder's certificate.
+
+use der::Decode;
+use x509_cert::ext::pkix;
+
+use crate::core::{
+    certificate::Certificate,
+    der::{oid, tag, write},
+    issuer::Issuer,
+    key::PublicKey,
+    seal::{Document, Draft, Findings, Tbs},
+    serial::Serial,
+    time::Window,
+};
+
+/// What a delegated responder's certificate says (RFC 6960 §4.2.2.2, BR §7.1.2.8).
+#[derive(Clone, Debug)]
+pub struct Delegate {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Its validity; ends no later than the CA's.
+    pub validity: Window,
+    /// The common name of its subject.
+    pub common_name: String,
+    /// Its SubjectPublicKeyInfo, DER.
+    pub spki: Vec<u8>,
+}
+
+impl Delegate {
+    /// Writes the bytes to be signed.
+    pub fn draft(self, issuer: &Issuer, key: &PublicKey) -> Draft<Self> {
+        let extensions = [
+            authority_key_id(issuer),
+            subject_key_id(key),
+            // BR §7.1.2.8.8: critical, digitalSignature alone.
+            write::extension(oid::KEY_USAGE, true, &[tag::BIT_STRING, 2, 7, 0x80]),
+            // RFC 6960 §4.2.2.2: "id-kp-OCSPSigning".
+            write::extension(
+                oid::EXTENDED_KEY_USAGE,
+                false,
+                &write::sequence(&[&write::value(tag::OID, &[oid::KP_OCSP_SIGNING])]),
+            ),
+            // RFC 6960 §4.2.2.2.1: "The value of the extension SHALL be NULL."
+            write::extension(oid::OCSP_NOCHECK, false, &[tag::NULL, 0]),
+        ];
+        let tbs = certificate(issuer, &self, &extensions.concat());
+        Draft::new(self, tbs, issuer.algorithm())
+    }
+}
+
+/// A TBSCertificate in `issuer`'s name, with the given extensions.
+pub fn certificate(issuer: &Issuer, subject: &Delegate, extensions: &[u8]) -> Tbs {
+    let (serial, serial_len) = subject.serial.integer();
+    let content = [
+        // v3.
+        write::value(tag::context(0), &[&write::integer(2)]),
+        write::value(tag::INTEGER, &[&serial[serial.len() - serial_len..]]),
+        issuer.algorithm().identifier(),
+        issuer.name().to_vec(),
+        write::sequence(&[&write::time(subject.validity.this()), &write::time(subject.validity.next())]),
+        common_name(&subject.common_name),
+        subject.spki.clone(),
+        write::value(tag::context(3), &[&write::sequence(&[extensions])]),
+    ]
+    .concat();
+    Tbs::sequence(content.len(), |out| out.extend_from_slice(&content))
+}
+
+/// A `Name` of one common name.
+pub fn common_name(name: &str) -> Vec<u8> {
+    let id = write::value(tag::OID, &[oid::COMMON_NAME]);
+    let text = write::value(tag::UTF8_STRING, &[name.as_bytes()]);
+    write::sequence(&[&write::value(tag::SET, &[&write::sequence(&[&id, &text])])])
+}
+
+/// The AKI extension that names `issuer`'s key.
+pub fn authority_key_id(issuer: &Issuer) -> Vec<u8> {
+    let id = write::value(tag::context_primitive(0), &[issuer.key_id()]);
+    write::extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &write::sequence(&[&id]))
+}
+
+/// The SKI extension of `key` (RFC 5280 §4.2.1.2, method 1).
+pub fn subject_key_id(key: &PublicKey) -> Vec<u8> {
+    let id = super::key_hash(key);
+    write::extension(oid::SUBJECT_KEY_IDENTIFIER, false, &write::value(tag::OCTET_STRING, &[&id]))
+}
+
+impl Document for Delegate {
+    type Source<'a> = &'a Issuer;
+    type Before<'a> = ();
+
+    fn lint(&self, tbs: &[u8], issuer: &&Issuer) -> Findings {
+        let mut findings = Findings::default();
+        match x509_cert::TbsCertificate::from_der(tbs) {
+            Err(error) => findings.add("der", "RFC 5280 §4.1", error.to_string()),
+            Ok(read) => self.lint_fields(&read, issuer, &mut findings),
+        }
+        findings
+    }
+
+    fn compare(&self, _tbs: &[u8], _before: &()) -> Findings {
+        Findings::default()
+    }
+}
+
+impl Delegate {
+    fn lint_fields(&self, read: &x509_cert::TbsCertificate, issuer: &Issuer, findings: &mut Findings) {
+        use der::Encode;
+        let bytes_are = |found: der::Result<Vec<u8>>, planned: &[u8]| found.is_ok_and(|found| found == planned);
+        let end = issuer.certificate().not_after;
+        findings.require(
+            self.validity.next() <= end,
+            "outlives_ca",
+            "RFC 6960 §4.2.2.2",
+            format!("it would end after the CA certificate, which ends {end}"),
+        );
+        findings.require(
+            bytes_are(read.issuer().to_der(), issuer.name()),
+            "issuer_name",
+            "RFC 6960 §4.2.2.2",
+            "the issuer is not, byte for byte, the subject of the CA certificate",
+        );
+        findings.require(
+            bytes_are(read.subject_public_key_info().to_der(), &self.spki)
+                && Serial::from_integer(read.serial_number().as_bytes()) == Ok(self.serial),
+            "key_and_serial",
+            "RFC 5280 §4.1",
+            "the key or the serial number is not the planned one",
+        );
+        let purposes = read.get_extension::<pkix::ExtendedKeyUsage>().ok().flatten();
+        findings.require(
+            purposes.is_some_and(|(_, usage)| matches!(&usage.0[..], [id] if id.as_bytes() == oid::KP_OCSP_SIGNING)),
+            "extended_key_usage",
+            "RFC 6960 §4.2.2.2",
+            "the extended key usage is not OCSPSigning, alone",
+        );
+        let usage = read.get_extension::<pkix::KeyUsage>().ok().flatten();
+        findings.require(
+            usage.is_some_and(|(critical, usage)| critical && usage.digital_signature() && !usage.crl_sign()),
+            "key_usage",
+            "BR §7.1.2.8.8",
+            "the key usage is not digitalSignature, critical",
+        );
+        let authority = read.get_extension::<pkix::AuthorityKeyIdentifier>().ok().flatten();
+        findings.require(
+            authority.and_then(|(_, id)| id.key_identifier).is_some_and(|id| id.as_bytes() == issuer.key_id()),
+            "authority_key_identifier",
+            "RFC 5280 §4.2.1.1",
+            "the authority key identifier is not the CA's subject key identifier",
+        );
+        let extensions = read.extensions().map(Vec::as_slice).unwrap_or_default();
+        let nocheck = extensions.iter().find(|extension| extension.extn_id.as_bytes() == oid::OCSP_NOCHECK);
+        findings.require(
+            nocheck.is_some_and(|nocheck| !nocheck.critical && nocheck.extn_value.as_bytes() == [tag::NULL, 0]),
+            "nocheck",
+            "RFC 6960 §4.2.2.2.1",
+            "id-pkix-ocsp-nocheck is not there as a non-critical NULL",
+        );
+    }
+}
+
+/// Why a certificate is no credential for an issuer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DelegateError {
+    /// Issued by somebody else.
+    #[error("was not issued by this CA with its current key; clients would refuse it (RFC 6960 §4.2.2.2)")]
+    OtherIssuer,
+    /// Not for OCSP.
+    #[error("lacks the extended key usage OCSPSigning (RFC 6960 §4.2.2.2)")]
+    NotForOcsp,
+}
+
+/// Whether clients will accept `certificate` as `issuer`'s responder.
+pub fn admit(certificate: &Certificate, issuer: &Issuer) -> Result<(), DelegateError> {
+    if !issuer.issued(certificate) {
+        return Err(DelegateError::OtherIssuer);
+    }
+    if !certificate.ocsp_signing {
+        return Err(DelegateError::NotForOcsp);
+    }
+    Ok(())
+}

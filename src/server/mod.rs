@@ -1,0 +1,6 @@
+//! The running process: what its handlers share, the timer's tick, and how the issuers are operation.
+
+pub mod app;
+pub mod health;
+pub mod shelved;
+pub mod tick;

@@ -1,0 +1,114 @@
+//! What of the shelf was read lately.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use super::app::App;
+use crate::{
+    ca::Ca,
+    core::{
+        crl::{SignedCrl, scope::Scope},
+        time::Timestamp,
+    },
+    store::{content::Stored, error::DriverError},
+};
+
+/// DER or PEM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Der,
+    Pem,
+}
+
+/// Which CRL, in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Der(Scope),
+    /// The full CRL's PEM twin.
+    Pem,
+}
+
+impl Wanted {
+    fn name(self, ca: &Ca) -> String {
+        match self {
+            Self::Der(scope) => ca.shelf.name(&scope.file()),
+            Self::Pem => ca.shelf.name(".crl.pem"),
+        }
+    }
+
+    fn form(self) -> Form {
+        match self {
+            Self::Der(_) => Form::Der,
+            Self::Pem => Form::Pem,
+        }
+    }
+}
+
+/// Content of the shelf, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Shelved {
+    /// The content.
+    pub(crate) bytes: Bytes,
+    /// How long caches may keep it; none where it is no CRL.
+    pub(crate) freshness: Option<Freshness>,
+}
+
+/// How long caches may keep a CRL, from its own window.
+#[derive(Clone, Debug)]
+pub(crate) struct Freshness {
+    /// The SHA-256 of the content.
+    pub(crate) etag: String,
+    /// thisUpdate.
+    pub(crate) modified: Timestamp,
+    /// nextUpdate.
+    pub(crate) expires: Timestamp,
+    /// When the next CRL is due.
+    pub(crate) fresh_until: Timestamp,
+}
+
+/// What was read lately, by name. Where the shelf is a service, it is not asked at every request.
+#[derive(Debug, Default)]
+pub struct Lately(Mutex<HashMap<String, (Timestamp, Arc<Shelved>)>>);
+
+impl Lately {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Arc<Shelved>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The CRL on the shelf, or what stands in its place.
+pub(crate) async fn shelved(app: &App, ca: &Ca, wanted: Wanted) -> Result<Option<Arc<Shelved>>, DriverError> {
+    let (store, now) = (ca.shelf.store(), (app.clock)());
+    let name = wanted.name(ca);
+    let keep = store.keep_for();
+    if let Some((at, shelved)) = app.lately.lock().get(&name)
+        && now.since(*at) < keep
+    {
+        return Ok(Some(Arc::clone(shelved)));
+    }
+    let Some(stored) = store.get(&name).await? else { return Ok(None) };
+    let freshness = freshness(ca, &stored, wanted.form());
+    let shelved = Arc::new(Shelved { bytes: stored.bytes.into(), freshness });
+    if !keep.is_zero() {
+        app.lately.lock().insert(name, (now, Arc::clone(&shelved)));
+    }
+    Ok(Some(shelved))
+}
+
+/// From the CRL's own window: fresh until the next refresh, gone at nextUpdate.
+fn freshness(ca: &Ca, stored: &Stored, form: Form) -> Option<Freshness> {
+    let pem = match form {
+        Form::Der => None,
+        Form::Pem => Some(der::pem::decode_vec(&stored.bytes).ok()?.1),
+    };
+    let signed = SignedCrl::read(pem.as_deref().unwrap_or(&stored.bytes)).ok()?;
+    let modified = signed.crl.this_update;
+    let expires = signed.crl.next_update?;
+    let refresh = modified.after(ca.crl.backdate).after(ca.crl.refresh);
+    let etag = stored.sha256.clone();
+    Some(Freshness { etag, modified, expires, fresh_until: refresh.min(expires) })
+}

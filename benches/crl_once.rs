@@ -1,7 +1,13 @@
-//! One CRL of a given size, step by step, the least time of some runs, as JSON: `crl_once ENTRIES RUNS`.
-//! For `benches/compare`, which sets it beside others. Without arguments (`cargo bench`, `cargo test`) it is small.
+//! One CRL of a given size, step by step, the least time of some runs, as JSON: `crl_once ENTRIES
+//! RUNS`. For `benches/compare`, which sets it beside others. Without arguments (`cargo bench`,
+//! `cargo test`) it is small.
 
-#![allow(clippy::expect_used, clippy::disallowed_methods, unreachable_pub, missing_docs)]
+#![allow(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    missing_docs
+)]
 
 mod common;
 
@@ -31,7 +37,9 @@ impl Least {
 }
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse::<usize>().ok());
+    let mut numbers = std::env::args()
+        .skip(1)
+        .filter_map(|arg| arg.parse::<usize>().ok());
     let (entries, runs) = (numbers.next().unwrap_or(1000), numbers.next().unwrap_or(1));
     let world = World::new(entries);
     let previous = world.publish(1, None).shared();
@@ -46,7 +54,9 @@ fn main() {
         let draft = least.time("build", || world.draft(number, Some(&previous)));
         let build = building.elapsed();
         let linted = least.time("lint", || world.lint(draft));
-        let linted = least.time("compare", || linted.compare(&before).expect("no contradiction"));
+        let linted = least.time("compare", || {
+            linted.compare(&before).expect("no contradiction")
+        });
         let signing = Instant::now();
         let signed = least.time("sign", || world.sign(linted));
         least.keep("build_and_sign", build + signing.elapsed());
@@ -55,8 +65,11 @@ fn main() {
         len = checked.bytes().len();
         least.time("yardstick", || yardstick(checked.bytes()));
     }
-    let mut report: serde_json::Map<_, _> =
-        least.0.into_iter().map(|(step, time)| (step.to_owned(), time.as_secs_f64().into())).collect();
+    let mut report: serde_json::Map<_, _> = least
+        .0
+        .into_iter()
+        .map(|(step, time)| (step.to_owned(), time.as_secs_f64().into()))
+        .collect();
     report.insert("entries".to_owned(), entries.into());
     report.insert("bytes".to_owned(), len.into());
     report.insert("rss_before_kb".to_owned(), rss_before.into());
@@ -67,6 +80,9 @@ fn main() {
 /// A line of this process's status in kB; 0 where there is none.
 fn peak_rss(line: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-    line.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    let line = status
+        .lines()
+        .find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+    line.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0)
 }

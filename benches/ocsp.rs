@@ -2,7 +2,13 @@
 //!
 //! `cargo bench --bench ocsp`; compare `uncached` with `openssl speed ecdsap256`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs
+)]
 
 use std::{
     fs,
@@ -40,7 +46,10 @@ use sha1::{Digest, Sha1};
 const ROWS: u32 = 20_000;
 
 fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     Timestamp::from_seconds(seconds).unwrap()
 }
 
@@ -50,24 +59,53 @@ fn make_ca(folder: &Path) {
     let pair = rcgen::KeyPair::from_pem(&key).unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
-    params.distinguished_name.push(rcgen::DnType::CommonName, "Bench CA");
-    fs::write(folder.join("ca.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
+    params.key_usages = vec![
+        rcgen::KeyUsagePurpose::KeyCertSign,
+        rcgen::KeyUsagePurpose::CrlSign,
+    ];
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "Bench CA");
+    fs::write(
+        folder.join("ca.pem"),
+        params.self_signed(&pair).unwrap().pem(),
+    )
+    .unwrap();
     fs::write(folder.join("ca.key.pem"), key).unwrap();
 }
 
 async fn responder(folder: &Path) -> Responder {
     make_ca(folder);
-    let text = "[[issuer]]\nname = \"bench\"\ncertificate = \"file:ca.pem\"\nkey = \"file:ca.key.pem\"\n";
+    let text =
+        "[[issuer]]\nname = \"bench\"\ncertificate = \"file:ca.pem\"\nkey = \"file:ca.key.pem\"\n";
     let values = Values::collect(Some(("rescind.toml", text)), []).unwrap();
     let config = Config::from_values(&values, folder).unwrap();
     let ca = Ca::open_all(&config, None).await.unwrap().remove(0);
-    let author = Author { actor: "bench".to_owned(), comment: String::new() };
+    let author = Author {
+        actor: "bench".to_owned(),
+        comment: String::new(),
+    };
     let serial = |at: u32| Serial::from_hex(&format!("{:x}", at * 2 + 1)).unwrap();
-    let action = || Action::Revoke { at: now(), is_dated: false, reason: None, invalidity_date: None, amend: false };
-    let all: Vec<_> = (0..ROWS).map(|at| Change { serial: serial(at), action: action(), not_after: None }).collect();
-    revoke::commit(&ca, &all, &author, now(), |_| ()).await.unwrap();
-    publish::publish(&ca, None, Options::default(), now()).await.unwrap();
+    let action = || Action::Revoke {
+        at: now(),
+        is_dated: false,
+        reason: None,
+        invalidity_date: None,
+        amend: false,
+    };
+    let all: Vec<_> = (0..ROWS)
+        .map(|at| Change {
+            serial: serial(at),
+            action: action(),
+            not_after: None,
+        })
+        .collect();
+    revoke::commit(&ca, &all, &author, now(), |_| ())
+        .await
+        .unwrap();
+    publish::publish(&ca, None, Options::default(), now())
+        .await
+        .unwrap();
     let responder = Responder::new(vec![ca]);
     responder.issuers()[0].refresh(now()).await;
     responder
@@ -78,10 +116,19 @@ fn request(responder: &Responder, serial: &[u8], nonce: Option<&[u8]>) -> Vec<u8
     let algorithm = write::sequence(&[&write::value(tag::OID, &[oid::SHA1]), &[tag::NULL, 0]]);
     let hash = |bytes: &[u8]| write::value(tag::OCTET_STRING, &[&Sha1::digest(bytes)]);
     let (name, key) = (hash(issuer.name()), hash(issuer.key().bits()));
-    let id = write::sequence(&[&algorithm, &name, &key, &write::value(tag::INTEGER, &[serial])]);
+    let id = write::sequence(&[
+        &algorithm,
+        &name,
+        &key,
+        &write::value(tag::INTEGER, &[serial]),
+    ]);
     let list = write::sequence(&[&write::sequence(&[&id])]);
     let nonce = nonce.map_or(vec![], |nonce| {
-        let nonce = write::extension(oid::OCSP_NONCE, false, &write::value(tag::OCTET_STRING, &[nonce]));
+        let nonce = write::extension(
+            oid::OCSP_NONCE,
+            false,
+            &write::value(tag::OCTET_STRING, &[nonce]),
+        );
         write::value(tag::context(2), &[&write::sequence(&[&nonce])])
     });
     write::sequence(&[&write::sequence(&[&list, &nonce])])
@@ -96,7 +143,10 @@ fn signed(answer: Answer) -> Arc<rescind::stories::respond::Signed> {
 
 fn ocsp(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let responder = runtime.block_on(responder(folder.path()));
     let at = now();
     let plain = request(&responder, &[0x21], None);
@@ -106,23 +156,36 @@ fn ocsp(criterion: &mut Criterion) {
     let serial = Serial::from_hex("21").unwrap();
     signed(responder.respond(&plain, at));
 
-    criterion.bench_function("parse", |bench| bench.iter(|| Request::read(black_box(&nonce)).unwrap().cert_ids.len()));
-    criterion.bench_function("lookup", |bench| bench.iter(|| replica.get(black_box(&serial)).is_some()));
-    criterion.bench_function("cached", |bench| bench.iter(|| signed(responder.respond(black_box(&plain), at))));
+    criterion.bench_function("parse", |bench| {
+        bench.iter(|| Request::read(black_box(&nonce)).unwrap().cert_ids.len())
+    });
+    criterion.bench_function("lookup", |bench| {
+        bench.iter(|| replica.get(black_box(&serial)).is_some())
+    });
+    criterion.bench_function("cached", |bench| {
+        bench.iter(|| signed(responder.respond(black_box(&plain), at)))
+    });
     // Every answer is signed, and made for one client.
-    criterion.bench_function("nonce", |bench| bench.iter(|| signed(responder.respond(black_box(&nonce), at))));
+    criterion.bench_function("nonce", |bench| {
+        bench.iter(|| signed(responder.respond(black_box(&nonce), at)))
+    });
     // Every answer is signed, verified, read back by two parsers, and kept.
     let mut count = 0u32;
     criterion.bench_function("uncached", |bench| {
         bench.iter(|| {
             count += 1;
-            signed(responder.respond(&request(&responder, &[&[1][..], &count.to_be_bytes()].concat(), None), at))
+            signed(responder.respond(
+                &request(&responder, &[&[1][..], &count.to_be_bytes()].concat(), None),
+                at,
+            ))
         });
     });
     // The yardstick: nothing but a signature.
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
     let random = SystemRandom::new();
-    criterion.bench_function("sign", |bench| bench.iter(|| pair.sign(&random, black_box(&nonce)).unwrap()));
+    criterion.bench_function("sign", |bench| {
+        bench.iter(|| pair.sign(&random, black_box(&nonce)).unwrap())
+    });
 }
 
 criterion_group!(benches, ocsp);

@@ -1,4 +1,5 @@
-//! Shared by the benchmarks of CRLs: a CA and an index of a given size in memory, and the steps of a CRL. All that touches the product's API is here.
+//! Shared by the benchmarks of CRLs: a CA and an index of a given size in memory, and the steps of
+//! a CRL. All that touches the product's API is here.
 
 use std::time::Duration;
 
@@ -41,15 +42,23 @@ impl World {
     pub fn new(entries: usize) -> Self {
         let (issuer, key) = ca();
         let replica = replica(&issuer, entries);
-        Self { issuer, key, replica }
+        Self {
+            issuer,
+            key,
+            replica,
+        }
     }
 
     pub fn draft(&self, number: u64, previous: Option<&[u8]>) -> Draft<Crl> {
         let this = at(NOW + number);
-        let appearance = previous.map(|_| Appearance { this_update: at(NOW + number - 1), seq: 0 });
+        let appearance = previous.map(|_| Appearance {
+            this_update: at(NOW + number - 1),
+            seq: 0,
+        });
         let crl = Crl {
             number: CrlNumber::known(number),
-            window: Window::new(this, this.after(Duration::from_secs(7 * 86_400))).expect("a window"),
+            window: Window::new(this, this.after(Duration::from_secs(7 * 86_400)))
+                .expect("a window"),
             scope: Scope::Full,
             distribution_points: vec![],
             contains: Contains::All,
@@ -62,7 +71,11 @@ impl World {
     }
 
     pub fn lint(&self, draft: Draft<Crl>) -> Linted<Crl> {
-        let source = CrlSource { issuer: &self.issuer, replica: &self.replica, now: at(NOW + 1000) };
+        let source = CrlSource {
+            issuer: &self.issuer,
+            replica: &self.replica,
+            now: at(NOW + 1000),
+        };
         draft.lint(&source).expect("no finding")
     }
 
@@ -72,13 +85,21 @@ impl World {
 
     /// Verifies the CRL's signature and compares it with the one before.
     pub fn check(&self, signed: Signed<Crl>, before: &CrlBefore<'_>) -> Checked<Crl> {
-        signed.check(self.issuer.key(), before).expect("no contradiction")
+        signed
+            .check(self.issuer.key(), before)
+            .expect("no contradiction")
     }
 
     /// Reads and verifies the CRL before.
     pub fn before<'a>(&'a self, previous: Option<&'a [u8]>) -> CrlBefore<'a> {
-        let previous = previous.map(|bytes| Previous::verified(bytes, &self.issuer, None).expect("ours"));
-        CrlBefore { previous, replica: &self.replica, neighbours: None, accepted: None }
+        let previous =
+            previous.map(|bytes| Previous::verified(bytes, &self.issuer, None).expect("ours"));
+        CrlBefore {
+            previous,
+            replica: &self.replica,
+            neighbours: None,
+            accepted: None,
+        }
     }
 
     /// All that a pass does between the replica and the shelf, in the order in which it does it.
@@ -105,8 +126,13 @@ fn ca() -> (Issuer, PemKey) {
     let key = rcgen::KeyPair::generate().expect("a P-256 key");
     let mut params = rcgen::CertificateParams::new([]).expect("no names");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
-    params.distinguished_name.push(rcgen::DnType::CommonName, "Bench CA");
+    params.key_usages = vec![
+        rcgen::KeyUsagePurpose::KeyCertSign,
+        rcgen::KeyUsagePurpose::CrlSign,
+    ];
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "Bench CA");
     let certificate = params.self_signed(&key).expect("a certificate");
     let certificate = Certificate::from_der(certificate.der()).expect("a certificate");
     let issuer = Issuer::new(certificate, None).expect("an issuer");
@@ -122,7 +148,10 @@ fn replica(issuer: &Issuer, entries: usize) -> Replica {
         let these = first..entries.min(first + CHANGES);
         let seq = head.seq + 1;
         let count = these.len() as u64;
-        let (linked, next) = link(head, these.map(|n| (Event::Revoked, status(n, seq))).collect());
+        let (linked, next) = link(
+            head,
+            these.map(|n| (Event::Revoked, status(n, seq))).collect(),
+        );
         head = next;
         head.counts.revoked += count;
         sets.push(linked);
@@ -136,9 +165,22 @@ fn replica(issuer: &Issuer, entries: usize) -> Replica {
 }
 
 fn link(head: Head, changes: Vec<(Event, Status)>) -> (Linked, Head) {
-    let set = ChangeSet { seq: head.seq + 1, at: at(NOW), actor: "bench".to_owned(), comment: String::new(), changes };
+    let set = ChangeSet {
+        seq: head.seq + 1,
+        at: at(NOW),
+        actor: "bench".to_owned(),
+        comment: String::new(),
+        changes,
+    };
     let next = head.then(&set, head.counts);
-    (Linked { set, prev: head.hash, hash: next.hash }, next)
+    (
+        Linked {
+            set,
+            prev: head.hash,
+            hash: next.hash,
+        },
+        next,
+    )
 }
 
 fn status(n: usize, seq: u64) -> Status {

@@ -1,5 +1,6 @@
-//! The path of an OCSP request by GET. The input is a path, and after a newline what a front end says was sent; or,
-//! after a zero octet, a request that is encoded here and must come out again, or nothing where slashes were merged.
+//! The path of an OCSP request by GET. The input is a path, and after a newline what a front end
+//! says was sent; or, after a zero octet, a request that is encoded here and must come out again,
+//! or nothing where slashes were merged.
 #![no_main]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,8 +15,12 @@ fuzz_target!(|bytes: &[u8]| {
     if let [0, ways, der @ ..] = bytes {
         return round_trip(*ways, der);
     }
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let (path, sent) = text.split_once('\n').map_or((text, None), |(path, sent)| (path, Some(sent)));
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (path, sent) = text
+        .split_once('\n')
+        .map_or((text, None), |(path, sent)| (path, Some(sent)));
     if let Some(der) = decode(path, sent, is_request) {
         assert!(is_request(&der));
     }
@@ -41,7 +46,10 @@ fn round_trip(ways: u8, der: &[u8]) {
         path = path.replace("//", "/");
     }
     if ways & 16 != 0 {
-        path = path.replace('/', "%2F").replace('=', "%3D").replace('%', if ways & 32 != 0 { "%25" } else { "%" });
+        path = path
+            .replace('/', "%2F")
+            .replace('=', "%3D")
+            .replace('%', if ways & 32 != 0 { "%25" } else { "%" });
     }
     match decode(&path, None, is_request) {
         Some(found) => assert_eq!(found, der),

@@ -23,7 +23,8 @@ use crate::{
 /// A row and the version it was read under.
 pub(super) type Found = (Map<String, Value>, Version);
 
-/// Writes properties; absent ones are left out, since the service ignores `null` and Azurite drops the property.
+/// Writes properties; absent ones are left out, since the service ignores `null` and Azurite drops
+/// the property.
 #[derive(Default)]
 struct Properties(Map<String, Value>);
 
@@ -62,7 +63,9 @@ impl Row<'_> {
     }
 
     fn parsed<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
-        self.optional(name).and_then(parse).ok_or_else(|| format!("the property {name} of a row is missing or damaged"))
+        self.optional(name)
+            .and_then(parse)
+            .ok_or_else(|| format!("the property {name} of a row is missing or damaged"))
     }
 
     fn int(&self, name: &str) -> Result<u64, String> {
@@ -77,7 +80,9 @@ impl Row<'_> {
     fn time(&self, name: &str) -> Result<Timestamp, String> {
         // The service may write a fraction of zeros.
         self.parsed(name, |text| {
-            let whole = text.split_once('.').map_or(text.trim_end_matches('Z'), |(whole, _)| whole);
+            let whole = text
+                .split_once('.')
+                .map_or(text.trim_end_matches('Z'), |(whole, _)| whole);
             format!("{whole}Z").parse().ok()
         })
     }
@@ -89,28 +94,65 @@ impl Row<'_> {
 
 pub(super) fn head(row: &Map<String, Value>) -> Result<Head, String> {
     let row = Row(row);
-    let counts = Counts { revoked: row.int("Revoked")?, held: row.int("Held")?, valid: row.int("Valid")? };
-    Ok(Head { seq: row.int("Seq")?, hash: row.hash("Hash")?, counts, updated_at: row.optional_time("UpdatedAt")? })
+    let counts = Counts {
+        revoked: row.int("Revoked")?,
+        held: row.int("Held")?,
+        valid: row.int("Valid")?,
+    };
+    Ok(Head {
+        seq: row.int("Seq")?,
+        hash: row.hash("Hash")?,
+        counts,
+        updated_at: row.optional_time("UpdatedAt")?,
+    })
 }
 
 fn head_row(head: &Head) -> Map<String, Value> {
-    let Counts { revoked, held, valid } = head.counts;
-    let numbers = [("Seq", head.seq), ("Revoked", revoked), ("Held", held), ("Valid", valid)];
-    let row = numbers.into_iter().fold(Properties::default(), |row, (name, value)| row.int(name, Some(value)));
-    row.text("Hash", Some(&head.hash.to_string())).time("UpdatedAt", head.updated_at).0
+    let Counts {
+        revoked,
+        held,
+        valid,
+    } = head.counts;
+    let numbers = [
+        ("Seq", head.seq),
+        ("Revoked", revoked),
+        ("Held", held),
+        ("Valid", valid),
+    ];
+    let row = numbers
+        .into_iter()
+        .fold(Properties::default(), |row, (name, value)| {
+            row.int(name, Some(value))
+        });
+    row.text("Hash", Some(&head.hash.to_string()))
+        .time("UpdatedAt", head.updated_at)
+        .0
 }
 
 pub(super) fn linked(row: &Map<String, Value>) -> Result<Linked, String> {
     let row = Row(row);
     let seq = row.parsed("RowKey", |key| key.strip_prefix("c.")?.parse().ok())?;
-    // What is empty may not have been kept; the chain is over these, so nothing can be taken away like this.
+    // What is empty may not have been kept; the chain is over these, so nothing can be taken away
+    // like this.
     let changes = row.optional("Changes").unwrap_or_default();
-    let changes = STANDARD.decode(changes).map_err(|_| "the property Changes of a row is damaged".to_owned())?;
+    let changes = STANDARD
+        .decode(changes)
+        .map_err(|_| "the property Changes of a row is damaged".to_owned())?;
     let changes = ChangeSet::decode_changes(seq, &changes).map_err(|error| error.to_string())?;
     let comment = row.optional("Comment").unwrap_or_default().to_owned();
     let actor = row.optional("Actor").unwrap_or_default().to_owned();
-    let set = ChangeSet { seq, at: row.time("At")?, actor, comment, changes };
-    Ok(Linked { set, prev: row.hash("Prev")?, hash: row.hash("Hash")? })
+    let set = ChangeSet {
+        seq,
+        at: row.time("At")?,
+        actor,
+        comment,
+        changes,
+    };
+    Ok(Linked {
+        set,
+        prev: row.hash("Prev")?,
+        hash: row.hash("Hash")?,
+    })
 }
 
 fn change_row(linked: &Linked) -> Map<String, Value> {
@@ -121,14 +163,21 @@ fn change_row(linked: &Linked) -> Map<String, Value> {
         .time("At", Some(set.at))
         .text("Actor", Some(&set.actor))
         .text("Comment", Some(&set.comment))
-        .typed("Changes", Some(STANDARD.encode(set.encode_changes())), "Edm.Binary")
+        .typed(
+            "Changes",
+            Some(STANDARD.encode(set.encode_changes())),
+            "Edm.Binary",
+        )
         .int("Count", Some(set.changes.len() as u64))
         .0
 }
 
 pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status, String> {
     let row = Row(row);
-    let reason = row.optional("Reason").map(|_| row.parsed("Reason", |text| Reason::parse(text).ok())).transpose()?;
+    let reason = row
+        .optional("Reason")
+        .map(|_| row.parsed("Reason", |text| Reason::parse(text).ok()))
+        .transpose()?;
     Ok(Status {
         serial,
         state: row.parsed("State", |text| text.parse().ok())?,
@@ -142,8 +191,14 @@ pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status,
 
 /// A certificate's row, with the serial number that its key says.
 pub(super) fn listed(row: &Map<String, Value>) -> Result<Status, String> {
-    let key = row.get("RowKey").and_then(Value::as_str).unwrap_or_default();
-    status(row, row_key::serial(key).ok_or_else(|| row_key::not_a_serials(key))?)
+    let key = row
+        .get("RowKey")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    status(
+        row,
+        row_key::serial(key).ok_or_else(|| row_key::not_a_serials(key))?,
+    )
 }
 
 fn status_row(status: &Status) -> Map<String, Value> {
@@ -170,7 +225,10 @@ pub(super) fn scope(row: &Map<String, Value>) -> Result<ScopeRow, String> {
             published_at: row.time("PublishedAt")?,
         }),
     };
-    Ok(ScopeRow { number: CrlNumber::known(row.int("Number")?), published })
+    Ok(ScopeRow {
+        number: CrlNumber::known(row.int("Number")?),
+        published,
+    })
 }
 
 pub(super) fn scope_row(row: &ScopeRow) -> Map<String, Value> {
@@ -196,22 +254,52 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    pub(super) fn new(issuer: &str, key: &str, properties: Map<String, Value>, expected: Option<Version>) -> Self {
-        Self { partition: issuer.to_owned(), key: key.to_owned(), properties, expected }
+    pub(super) fn new(
+        issuer: &str,
+        key: &str,
+        properties: Map<String, Value>,
+        expected: Option<Version>,
+    ) -> Self {
+        Self {
+            partition: issuer.to_owned(),
+            key: key.to_owned(),
+            properties,
+            expected,
+        }
     }
 }
 
-/// The operations of a commit: head under its version, a new change, status rows whatever they were.
+/// The operations of a commit: head under its version, a new change, status rows whatever they
+/// were.
 pub(super) fn commit(issuer: &str, commit: &Commit, expected: Version) -> Vec<Operation> {
     let linked = &commit.linked;
     let statuses = linked.set.changes.iter();
-    let statuses =
-        statuses.map(|(_, status)| Operation::new(issuer, &row_key::status(&status.serial), status_row(status), None));
-    let change = Operation::new(issuer, &row_key::change(linked.set.seq), change_row(linked), Some(Version::Absent));
-    [Operation::new(issuer, row_key::HEAD, head_row(&commit.head), Some(expected)), change]
-        .into_iter()
-        .chain(statuses)
-        .collect()
+    let statuses = statuses.map(|(_, status)| {
+        Operation::new(
+            issuer,
+            &row_key::status(&status.serial),
+            status_row(status),
+            None,
+        )
+    });
+    let change = Operation::new(
+        issuer,
+        &row_key::change(linked.set.seq),
+        change_row(linked),
+        Some(Version::Absent),
+    );
+    [
+        Operation::new(
+            issuer,
+            row_key::HEAD,
+            head_row(&commit.head),
+            Some(expected),
+        ),
+        change,
+    ]
+    .into_iter()
+    .chain(statuses)
+    .collect()
 }
 
 pub(super) const BATCH_TYPE: &str = "multipart/mixed; boundary=batch_rescind";
@@ -230,23 +318,37 @@ pub(super) fn batch(base: &Url, operations: &[Operation]) -> Result<Vec<u8>, &'s
     if keys.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err("a transaction writes no row twice");
     }
-    if operations.iter().any(|operation| operation.partition != operations[0].partition) {
+    if operations
+        .iter()
+        .any(|operation| operation.partition != operations[0].partition)
+    {
         return Err("a transaction stays in one partition");
     }
     let mut plain = base.clone();
     plain.set_query(None);
-    let mut body = "--batch_rescind\r\nContent-Type: multipart/mixed; boundary=changeset_rescind\r\n\r\n".to_owned();
+    let mut body =
+        "--batch_rescind\r\nContent-Type: multipart/mixed; boundary=changeset_rescind\r\n\r\n"
+            .to_owned();
     for operation in operations {
         body.push_str("--changeset_rescind\r\nContent-Type: application/http\r\n");
         body.push_str("Content-Transfer-Encoding: binary\r\n\r\n");
         body.push_str(&request(plain.as_str(), operation));
     }
     body.push_str("--changeset_rescind--\r\n--batch_rescind--\r\n");
-    if body.len() > MAX_OCTETS { Err("a transaction has at most 4 MiB") } else { Ok(body.into_bytes()) }
+    if body.len() > MAX_OCTETS {
+        Err("a transaction has at most 4 MiB")
+    } else {
+        Ok(body.into_bytes())
+    }
 }
 
 fn request(table: &str, operation: &Operation) -> String {
-    let Operation { partition, key, properties, expected } = operation;
+    let Operation {
+        partition,
+        key,
+        properties,
+        expected,
+    } = operation;
     let row = format!("{table}(PartitionKey='{partition}',RowKey='{key}')");
     let (method, url, condition) = match expected {
         Some(Version::Absent) => ("POST", table.to_owned(), String::new()),
@@ -258,7 +360,8 @@ fn request(table: &str, operation: &Operation) -> String {
     properties.insert("RowKey".to_owned(), json!(key));
     let body = Value::Object(properties);
     format!(
-        "{method} {url} HTTP/1.1\r\nContent-Type: application/json\r\nAccept: application/json;odata=nometadata\r\n\
+        "{method} {url} HTTP/1.1\r\nContent-Type: application/json\r\nAccept: \
+         application/json;odata=nometadata\r\n\
          DataServiceVersion: 3.0\r\nPrefer: return-no-content\r\n{condition}\r\n{body}\r\n"
     )
 }
@@ -268,7 +371,10 @@ pub(super) fn batch_failure(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     let text = String::from_utf8_lossy(answer);
     let mut parts = text.split("HTTP/1.1 ").skip(1).peekable();
     if parts.peek().is_none() {
-        return Some((500, b"the answer to the transaction cannot be read".to_vec()));
+        return Some((
+            500,
+            b"the answer to the transaction cannot be read".to_vec(),
+        ));
     }
     parts.find_map(|part| {
         let status: u16 = part.get(..3)?.parse().ok()?;
@@ -294,17 +400,30 @@ mod tests {
         assert!(batch(&base, &many).is_err());
         assert!(batch(&base, &[]).is_err());
         assert!(batch(&base, &[operation("a"), operation("a")]).is_err());
-        assert!(batch(&base, &[operation("a"), Operation::new("other", "b", Map::new(), None)]).is_err());
+        assert!(
+            batch(
+                &base,
+                &[
+                    operation("a"),
+                    Operation::new("other", "b", Map::new(), None)
+                ]
+            )
+            .is_err()
+        );
         let body = String::from_utf8(batch(&base, &many[..100]).unwrap()).unwrap();
-        assert!(!body.contains("sig=x"), "a signature does not belong into the parts");
+        assert!(
+            !body.contains("sig=x"),
+            "a signature does not belong into the parts"
+        );
     }
 
     #[test]
     fn a_batch_is_never_judged_by_its_outer_status() {
-        let done = b"--r\r\nHTTP/1.1 204 No Content\r\nETag: x\r\n\r\n\r\n--r\r\nHTTP/1.1 204 No Content\r\n\r\n--r--";
+        let done = b"--r\r\nHTTP/1.1 204 No Content\r\nETag: x\r\n\r\n\r\n--r\r\nHTTP/1.1 204 No \
+                     Content\r\n\r\n--r--";
         assert_eq!(batch_failure(done), None);
-        let failed =
-            b"--r\r\nHTTP/1.1 412 Precondition Failed\r\nContent-Type: application/json\r\n\r\n{\"x\":1}\r\n--r--";
+        let failed = b"--r\r\nHTTP/1.1 412 Precondition Failed\r\nContent-Type: \
+              application/json\r\n\r\n{\"x\":1}\r\n--r--";
         assert_eq!(batch_failure(failed), Some((412, b"{\"x\":1}".to_vec())));
         assert!(batch_failure(b"<html>").is_some());
     }

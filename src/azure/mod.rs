@@ -1,7 +1,7 @@
 //! The drivers for Azure: Table storage, Blob storage, Key Vault.
 //!
-//! They share one identity, one HTTP client and one way to retry. No secret stands in the configuration: in Azure
-//! the identity is managed; on a laptop it is that of `az login`.
+//! They share one identity, one HTTP client and one way to retry. No secret stands in the
+//! configuration: in Azure the identity is managed; on a laptop it is that of `az login`.
 
 pub mod blob;
 mod entity;
@@ -40,14 +40,23 @@ pub struct Azure {
 
 impl Azure {
     /// Chooses the identity by the environment; nothing is sent yet.
-    pub fn new(environment: &Environment, transport: reqwest::Client) -> Result<Arc<Self>, DriverError> {
+    pub fn new(
+        environment: &Environment,
+        transport: reqwest::Client,
+    ) -> Result<Arc<Self>, DriverError> {
         let operation = "choose an Azure identity";
         let identity = Identity::choose(environment)
             .open(options(&transport))
             .map_err(|error| DriverError::because(operation, ErrorKind::Denied, error))?;
-        let shared_key = SharedKey::from_environment(environment)
-            .map_err(|what| DriverError::because("read the storage account key", ErrorKind::Other, what))?;
-        Ok(Arc::new(Self { identity, transport, shared_key, vaults: Mutex::default() }))
+        let shared_key = SharedKey::from_environment(environment).map_err(|what| {
+            DriverError::because("read the storage account key", ErrorKind::Other, what)
+        })?;
+        Ok(Arc::new(Self {
+            identity,
+            transport,
+            shared_key,
+            vaults: Mutex::default(),
+        }))
     }
 
     /// The vault at this address, such as `https://contoso.vault.azure.net`.
@@ -56,17 +65,23 @@ impl Azure {
         if let Some(vault) = vaults.get(address) {
             return Ok(Arc::clone(vault));
         }
-        let vault = Arc::new(Vault::new(address, Arc::clone(&self.identity), options(&self.transport))?);
+        let vault = Arc::new(Vault::new(
+            address,
+            Arc::clone(&self.identity),
+            options(&self.transport),
+        )?);
         vaults.insert(address.to_owned(), Arc::clone(&vault));
         Ok(vault)
     }
 
-    /// Who we are to Azure, for the journal: user principal name, or the object or application identifier.
+    /// Who we are to Azure, for the journal: user principal name, or the object or application
+    /// identifier.
     pub async fn actor(&self) -> Result<String, DriverError> {
         identity::actor(self.identity.as_ref()).await
     }
 
-    /// How to authorise calls to a storage URL: a signature in the URL, the account's key, or the identity.
+    /// How to authorise calls to a storage URL: a signature in the URL, the account's key, or the
+    /// identity.
     fn storage_access(&self, url: &Url) -> (Option<Arc<dyn TokenCredential>>, ClientOptions) {
         let mut options = options(&self.transport);
         let is_signed = url.query_pairs().any(|(name, _)| name == "sig");
@@ -91,13 +106,19 @@ fn options(transport: &reqwest::Client) -> ClientOptions {
     }
 }
 
-/// The HTTP client of the process. It trusts the certificates of the system, or Mozilla's where the system has none,
-/// as in some images of the Functions host; proxies come from the environment.
+/// The HTTP client of the process. It trusts the certificates of the system, or Mozilla's where the
+/// system has none, as in some images of the Functions host; proxies come from the environment.
 pub fn transport() -> Result<reqwest::Client, DriverError> {
     let operation = "set up the HTTP client";
     let native = rustls_native_certs::load_native_certs().certs;
-    let roots: Vec<_> = if native.is_empty() { webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec() } else { native };
-    let roots = roots.iter().filter_map(|root| reqwest::Certificate::from_der(root).ok());
+    let roots: Vec<_> = if native.is_empty() {
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec()
+    } else {
+        native
+    };
+    let roots = roots
+        .iter()
+        .filter_map(|root| reqwest::Certificate::from_der(root).ok());
     reqwest::Client::builder()
         .tls_certs_only(roots)
         .connect_timeout(std::time::Duration::from_secs(5))

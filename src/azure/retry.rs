@@ -1,7 +1,8 @@
 //! Deadlines and retries for every call to Azure; the only place for either.
 //!
-//! Tried again: 408, 429, 5xx, and connections that failed. A conflict never is: the caller has to read again. What
-//! took effect although its answer was lost shows as a conflict on the next try; [`Failed::retried`] tells.
+//! Tried again: 408, 429, 5xx, and connections that failed. A conflict never is: the caller has to
+//! read again. What took effect although its answer was lost shows as a conflict on the next try;
+//! [`Failed::retried`] tells.
 
 use std::{
     future::Future,
@@ -60,13 +61,24 @@ where
         let (kind, pause, source): (_, _, Box<dyn std::error::Error + Send + Sync>) =
             match tokio::time::timeout(call.limit, attempt()).await {
                 Ok(Ok(done)) => return Ok(done),
-                Ok(Err(error)) => (kind(&error), retry_after(cause(&error)), said(&error, call.role).into()),
-                Err(_) => (ErrorKind::Transient, None, format!("no answer within {:?}", call.limit).into()),
+                Ok(Err(error)) => (
+                    kind(&error),
+                    retry_after(cause(&error)),
+                    said(&error, call.role).into(),
+                ),
+                Err(_) => (
+                    ErrorKind::Transient,
+                    None,
+                    format!("no answer within {:?}", call.limit).into(),
+                ),
             };
         let is_passing = matches!(kind, ErrorKind::Throttled | ErrorKind::Transient);
         if !is_passing || tried >= TRIES {
             let error = DriverError::because(call.operation.clone(), kind, source);
-            return Err(Failed { error, retried: tried > 1 });
+            return Err(Failed {
+                error,
+                retried: tried > 1,
+            });
         }
         let pause = pause.unwrap_or(PAUSE * 2u32.pow(tried - 1)).min(LONGEST);
         tracing::debug!(operation = call.operation, tried, ?pause, %source, "trying again");
@@ -74,7 +86,8 @@ where
     }
 }
 
-/// Between the pause and half as much again, so that clients that failed together do not return together.
+/// Between the pause and half as much again, so that clients that failed together do not return
+/// together.
 fn jittered(pause: Duration) -> Duration {
     let mut octets = [0; 2];
     // Without random octets the pause is as good.
@@ -114,31 +127,53 @@ fn cause(error: &Error) -> &Error {
 }
 
 fn retry_after(error: &Error) -> Option<Duration> {
-    let SdkErrorKind::HttpResponse { raw_response: Some(response), .. } = error.kind() else { return None };
+    let SdkErrorKind::HttpResponse {
+        raw_response: Some(response),
+        ..
+    } = error.kind()
+    else {
+        return None;
+    };
     let header = |name: &'static str| response.headers().get_optional_str(&name.into());
     let milliseconds = |name| header(name)?.trim().parse().ok().map(Duration::from_millis);
-    milliseconds("x-ms-retry-after-ms").or_else(|| milliseconds("retry-after-ms")).or_else(|| {
-        let text = header("retry-after")?.trim();
-        match text.parse() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now()).ok(),
-        }
-    })
+    milliseconds("x-ms-retry-after-ms")
+        .or_else(|| milliseconds("retry-after-ms"))
+        .or_else(|| {
+            let text = header("retry-after")?.trim();
+            match text.parse() {
+                Ok(seconds) => Some(Duration::from_secs(seconds)),
+                Err(_) => httpdate::parse_http_date(text)
+                    .ok()?
+                    .duration_since(now())
+                    .ok(),
+            }
+        })
 }
 
 /// Only to turn an HTTP date into a pause.
-#[expect(clippy::disallowed_methods, reason = "a pause is no decision; nothing depends on this clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pause is no decision; nothing depends on this clock"
+)]
 fn now() -> SystemTime {
     SystemTime::now()
 }
 
 /// What the service said, in a line; and which role is missing where it denied the call.
 fn said(error: &Error, role: &str) -> String {
-    let SdkErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
+    let SdkErrorKind::HttpResponse {
+        status,
+        error_code,
+        raw_response,
+    } = error.kind()
+    else {
         // The SDK's messages have several lines, the last one a link, and repeat their causes.
         let line = |error: &dyn std::error::Error| {
             let text = error.to_string();
-            let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("To troubleshoot"));
+            let lines = text
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.starts_with("To troubleshoot"));
             lines.collect::<Vec<_>>().join(" ")
         };
         let mut text = line(error);
@@ -152,10 +187,15 @@ fn said(error: &Error, role: &str) -> String {
         }
         return without_queries(&text);
     };
-    let body = raw_response.as_ref().map(|response| response.body().to_vec()).unwrap_or_default();
+    let body = raw_response
+        .as_ref()
+        .map(|response| response.body().to_vec())
+        .unwrap_or_default();
     let message = message(&body).unwrap_or_default();
     let code = error_code.as_deref().unwrap_or_default();
-    let mut text = format!("the service said {} {code} {message}", u16::from(*status)).trim_end().to_owned();
+    let mut text = format!("the service said {} {code} {message}", u16::from(*status))
+        .trim_end()
+        .to_owned();
     if matches!(status, StatusCode::Unauthorized | StatusCode::Forbidden) {
         text.push_str(&format!("; the identity needs the role {role}"));
     }
@@ -164,13 +204,18 @@ fn said(error: &Error, role: &str) -> String {
 
 /// Without what stands behind the `?` of URLs: it may be a signature that is as good as a password.
 fn without_queries(text: &str) -> String {
-    let words = text.split_inclusive([' ', ')', '"']).map(|word| match word.split_once('?') {
-        Some((before, behind)) if before.contains("://") => {
-            let end = behind.chars().last().filter(|end| [' ', ')', '"'].contains(end));
-            format!("{before}{}", end.map_or(String::new(), String::from))
-        }
-        _ => word.to_owned(),
-    });
+    let words = text
+        .split_inclusive([' ', ')', '"'])
+        .map(|word| match word.split_once('?') {
+            Some((before, behind)) if before.contains("://") => {
+                let end = behind
+                    .chars()
+                    .last()
+                    .filter(|end| [' ', ')', '"'].contains(end));
+                format!("{before}{}", end.map_or(String::new(), String::from))
+            }
+            _ => word.to_owned(),
+        });
     words.collect()
 }
 
@@ -181,9 +226,17 @@ fn message(body: &[u8]) -> Option<String> {
         Ok(json) => {
             let error = json.get("error").or_else(|| json.get("odata.error"))?;
             let message = error.get("message")?;
-            message.as_str().or_else(|| message.get("value")?.as_str())?.to_owned()
+            message
+                .as_str()
+                .or_else(|| message.get("value")?.as_str())?
+                .to_owned()
         }
-        Err(_) => text.split_once("<Message>")?.1.split_once("</Message>")?.0.to_owned(),
+        Err(_) => text
+            .split_once("<Message>")?
+            .1
+            .split_once("</Message>")?
+            .0
+            .to_owned(),
     };
     Some(found.lines().next().unwrap_or_default().to_owned())
 }
@@ -194,9 +247,13 @@ mod tests {
 
     #[test]
     fn signatures_in_urls_are_not_told() {
-        let text = "error sending request for url (https://a.blob.core.windows.net/crl?sv=1&sig=secret): refused";
+        let text = "error sending request for url \
+             (https://a.blob.core.windows.net/crl?sv=1&sig=secret): refused";
         let told = without_queries(text);
-        assert_eq!(told, "error sending request for url (https://a.blob.core.windows.net/crl): refused");
+        assert_eq!(
+            told,
+            "error sending request for url (https://a.blob.core.windows.net/crl): refused"
+        );
     }
 
     #[test]
@@ -204,7 +261,8 @@ mod tests {
         for body in [
             r#"{"error":{"code":"Forbidden","message":"no\nmore"}}"#,
             r#"{"odata.error":{"code":"X","message":{"lang":"en-US","value":"no\nRequestId:1"}}}"#,
-            "\u{feff}<?xml version=\"1.0\"?><Error><Code>X</Code><Message>no\nRequestId:1</Message></Error>",
+            "\u{feff}<?xml version=\"1.0\"?><Error><Code>X</Code>\
+             <Message>no\nRequestId:1</Message></Error>",
         ] {
             assert_eq!(message(body.as_bytes()).as_deref(), Some("no"));
         }

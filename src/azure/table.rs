@@ -1,7 +1,7 @@
 //! The index in Azure Table storage, by its REST protocol: there is no official client for it.
 //!
-//! A commit is one entity group transaction. Azurite does not enforce the service's limits (100 operations, one
-//! partition, no row twice, 4 MiB), so `entity::batch` does.
+//! A commit is one entity group transaction. Azurite does not enforce the service's limits (100
+//! operations, one partition, no row twice, 4 MiB), so `entity::batch` does.
 
 use std::sync::Arc;
 
@@ -71,11 +71,28 @@ impl Table {
         let (identity, options) = azure.storage_access(account);
         let by_identity = identity.is_some();
         let bearer = identity.map(|identity| -> Arc<dyn Policy> {
-            Arc::new(BearerTokenAuthorizationPolicy::new(identity, ["https://storage.azure.com/.default"]))
+            Arc::new(BearerTokenAuthorizationPolicy::new(
+                identity,
+                ["https://storage.azure.com/.default"],
+            ))
         });
-        let (name, version) = (option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
-        let pipeline = Pipeline::new(name, version, options, vec![], bearer.into_iter().collect(), None);
-        Self { pipeline: pipeline.into(), account: account.clone(), by_identity }
+        let (name, version) = (
+            option_env!("CARGO_PKG_NAME"),
+            option_env!("CARGO_PKG_VERSION"),
+        );
+        let pipeline = Pipeline::new(
+            name,
+            version,
+            options,
+            vec![],
+            bearer.into_iter().collect(),
+            None,
+        );
+        Self {
+            pipeline: pipeline.into(),
+            account: account.clone(),
+            by_identity,
+        }
     }
 
     /// Whether calls are authorised by who we are, rather than by a key or a signature.
@@ -90,7 +107,11 @@ impl Table {
     }
 
     fn call(&self, operation: &str, role: &'static str) -> Call {
-        Call { operation: format!("{operation} {}", self.name()), role, limit: SMALL }
+        Call {
+            operation: format!("{operation} {}", self.name()),
+            role,
+            limit: SMALL,
+        }
     }
 
     /// A URL in the account; a signature in the account's URL stays.
@@ -112,26 +133,51 @@ impl Table {
         ] {
             request.insert_header(name, value);
         }
-        let checks = Some(PipelineSendOptions { skip_checks: true, ..Default::default() });
-        let answer = self.pipeline.send(&Context::new(), &mut request, checks).await?;
-        if answer.status().is_success() { Ok(answer) } else { Err(failure(answer)) }
+        let checks = Some(PipelineSendOptions {
+            skip_checks: true,
+            ..Default::default()
+        });
+        let answer = self
+            .pipeline
+            .send(&Context::new(), &mut request, checks)
+            .await?;
+        if answer.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(failure(answer))
+        }
     }
 
     /// One row and its ETag; `None` where row or table does not exist.
-    async fn point(&self, operation: &str, issuer: &str, key: &str) -> Result<Option<entity::Found>, DriverError> {
+    async fn point(
+        &self,
+        operation: &str,
+        issuer: &str,
+        key: &str,
+    ) -> Result<Option<entity::Found>, DriverError> {
         let what = self.call(operation, READ);
         let path = format!("{TABLE}(PartitionKey='{issuer}',RowKey='{key}')");
-        let read = call(&what, || async { self.send(Request::new(self.url(&path, &[]), Method::Get)).await });
+        let read = call(&what, || async {
+            self.send(Request::new(self.url(&path, &[]), Method::Get))
+                .await
+        });
         let answer = match read.await {
             Ok(answer) => answer,
             Err(failed) if failed.error.kind == ErrorKind::Missing => return Ok(None),
             Err(failed) => return Err(failed.into()),
         };
-        let etag = answer.headers().get_optional_str(&"etag".into()).map(str::to_owned);
+        let etag = answer
+            .headers()
+            .get_optional_str(&"etag".into())
+            .map(str::to_owned);
         let row: Result<Map<String, Value>, _> = serde_json::from_slice(answer.body());
         match (row, etag) {
             (Ok(row), Some(etag)) => Ok(Some((row, Version::At(etag)))),
-            _ => Err(DriverError::because(what.operation, ErrorKind::Other, "the answer is no row with an ETag")),
+            _ => Err(DriverError::because(
+                what.operation,
+                ErrorKind::Other,
+                "the answer is no row with an ETag",
+            )),
         }
     }
 
@@ -144,24 +190,48 @@ impl Table {
     ) -> Result<Page, DriverError> {
         let top = top.to_string();
         let mut query = vec![("$filter", filter), ("$top", top.as_str())];
-        query.extend(from.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        query.extend(
+            from.iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         let url = self.url(&format!("{TABLE}()"), &query);
-        let answer = match call(what, || async { self.send(Request::new(url.clone(), Method::Get)).await }).await {
+        let answer = match call(what, || async {
+            self.send(Request::new(url.clone(), Method::Get)).await
+        })
+        .await
+        {
             Ok(answer) => answer,
-            Err(failed) if failed.error.kind == ErrorKind::Missing => return Ok(Page { rows: vec![], next: None }),
+            Err(failed) if failed.error.kind == ErrorKind::Missing => {
+                return Ok(Page {
+                    rows: vec![],
+                    next: None,
+                });
+            }
             Err(failed) => return Err(failed.into()),
         };
-        let header = |name: &'static str| answer.headers().get_optional_str(&name.into()).map(str::to_owned);
+        let header = |name: &'static str| {
+            answer
+                .headers()
+                .get_optional_str(&name.into())
+                .map(str::to_owned)
+        };
         let pair = |query: &str, name| header(name).map(|value| (query.to_owned(), value));
         // The service may leave out the row key, and may send a token with an empty page.
-        let next = pair("NextPartitionKey", "x-ms-continuation-nextpartitionkey").map(|partition| {
-            let row = pair("NextRowKey", "x-ms-continuation-nextrowkey");
-            [partition].into_iter().chain(row).collect()
-        });
+        let next =
+            pair("NextPartitionKey", "x-ms-continuation-nextpartitionkey").map(|partition| {
+                let row = pair("NextRowKey", "x-ms-continuation-nextrowkey");
+                [partition].into_iter().chain(row).collect()
+            });
         let body: Result<Value, _> = serde_json::from_slice(answer.body());
-        let rows = body.ok().and_then(|mut body| serde_json::from_value(body.get_mut("value")?.take()).ok());
+        let rows = body
+            .ok()
+            .and_then(|mut body| serde_json::from_value(body.get_mut("value")?.take()).ok());
         let rows = rows.ok_or_else(|| {
-            DriverError::because(what.operation.clone(), ErrorKind::Other, "the answer is no list of rows")
+            DriverError::because(
+                what.operation.clone(),
+                ErrorKind::Other,
+                "the answer is no list of rows",
+            )
         })?;
         Ok(Page { rows, next })
     }
@@ -170,17 +240,32 @@ impl Table {
         let operation = "read the head in";
         let found = self.point(operation, issuer, row_key::HEAD).await?;
         found
-            .map(|(row, version)| Ok((entity::head(&row).map_err(|what| self.damaged(operation, what))?, version)))
+            .map(|(row, version)| {
+                Ok((
+                    entity::head(&row).map_err(|what| self.damaged(operation, what))?,
+                    version,
+                ))
+            })
             .transpose()
     }
 
     fn damaged(&self, operation: &str, what: String) -> DriverError {
-        DriverError::because(format!("{operation} {}", self.name()), ErrorKind::Other, what)
+        DriverError::because(
+            format!("{operation} {}", self.name()),
+            ErrorKind::Other,
+            what,
+        )
     }
 
-    pub(crate) async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
+    pub(crate) async fn journal(
+        &self,
+        issuer: &str,
+        seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Linked>, DriverError> {
         let filter = between(issuer, &row_key::change(seq), "c/");
-        self.range("read the journal in", &filter, limit, entity::linked).await
+        self.range("read the journal in", &filter, limit, entity::linked)
+            .await
     }
 
     pub(crate) async fn rows(
@@ -190,7 +275,8 @@ impl Table {
         limit: u32,
     ) -> Result<Vec<Status>, DriverError> {
         let filter = between(issuer, &row_key::after(after), "s/");
-        self.range("read certificates in", &filter, limit, entity::listed).await
+        self.range("read certificates in", &filter, limit, entity::listed)
+            .await
     }
 
     /// At most `limit` rows, in order of key.
@@ -206,7 +292,9 @@ impl Table {
         let mut found = Vec::new();
         let mut from = Vec::new();
         loop {
-            let page = self.page(&what, filter, PAGE.min(limit - found.len()), &from).await?;
+            let page = self
+                .page(&what, filter, PAGE.min(limit - found.len()), &from)
+                .await?;
             for row in &page.rows {
                 found.push(read(row).map_err(|what| self.damaged(operation, what))?);
             }
@@ -217,7 +305,11 @@ impl Table {
         }
     }
 
-    pub(crate) async fn statuses(&self, issuer: &str, serials: Vec<Serial>) -> Result<Vec<Status>, DriverError> {
+    pub(crate) async fn statuses(
+        &self,
+        issuer: &str,
+        serials: Vec<Serial>,
+    ) -> Result<Vec<Status>, DriverError> {
         let operation = "read certificates in";
         let mut statuses = Vec::new();
         for some in serials.chunks(AT_ONCE) {
@@ -225,24 +317,40 @@ impl Table {
             for serial in some.iter().copied() {
                 let (table, issuer) = (self.clone(), issuer.to_owned());
                 reads.spawn(async move {
-                    let found = table.point(operation, &issuer, &row_key::status(&serial)).await?;
-                    let status = found.map(|(row, _)| entity::status(&row, serial)).transpose();
+                    let found = table
+                        .point(operation, &issuer, &row_key::status(&serial))
+                        .await?;
+                    let status = found
+                        .map(|(row, _)| entity::status(&row, serial))
+                        .transpose();
                     status.map_err(|what| table.damaged(operation, what))
                 });
             }
             while let Some(read) = reads.join_next().await {
-                let read = read.map_err(|error| DriverError::because(operation, ErrorKind::Other, error))?;
+                let read =
+                    read.map_err(|error| DriverError::because(operation, ErrorKind::Other, error))?;
                 statuses.extend(read?);
             }
         }
         Ok(statuses)
     }
 
-    pub(crate) async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
+    pub(crate) async fn scope(
+        &self,
+        issuer: &str,
+        scope: &str,
+    ) -> Result<Option<(ScopeRow, Version)>, DriverError> {
         let operation = "read the last CRL's row in";
-        let found = self.point(operation, issuer, &row_key::scope(scope)).await?;
+        let found = self
+            .point(operation, issuer, &row_key::scope(scope))
+            .await?;
         found
-            .map(|(row, version)| Ok((entity::scope(&row).map_err(|what| self.damaged(operation, what))?, version)))
+            .map(|(row, version)| {
+                Ok((
+                    entity::scope(&row).map_err(|what| self.damaged(operation, what))?,
+                    version,
+                ))
+            })
             .transpose()
     }
 
@@ -259,7 +367,10 @@ impl Table {
         match self.write(&what, vec![operation]).await {
             Ok(()) => {}
             // The answer to an earlier try may have been lost after it took effect.
-            Err(Failed { error, retried: true }) if error.kind == ErrorKind::Conflict => {
+            Err(Failed {
+                error,
+                retried: true,
+            }) if error.kind == ErrorKind::Conflict => {
                 let found = self.scope(issuer, scope).await?;
                 if found.as_ref().is_none_or(|(found, _)| *found != row) {
                     return Err(error);
@@ -267,19 +378,35 @@ impl Table {
             }
             Err(failed) => return Err(failed.into()),
         }
-        let found = self.point("read the last CRL's row in", issuer, &key).await?;
-        found.map(|(_, version)| version).ok_or_else(|| DriverError::new(what.operation, ErrorKind::Missing))
+        let found = self
+            .point("read the last CRL's row in", issuer, &key)
+            .await?;
+        found
+            .map(|(_, version)| version)
+            .ok_or_else(|| DriverError::new(what.operation, ErrorKind::Missing))
     }
 
-    pub(crate) async fn commit(&self, issuer: &str, commit: Commit, expected: Version) -> Result<(), DriverError> {
+    pub(crate) async fn commit(
+        &self,
+        issuer: &str,
+        commit: Commit,
+        expected: Version,
+    ) -> Result<(), DriverError> {
         let what = self.call("commit to", WRITE);
         let hash = commit.head.hash;
         let operations = entity::commit(issuer, &commit, expected);
         match self.write(&what, operations).await {
             Ok(()) => Ok(()),
-            Err(Failed { error, retried: true }) if error.kind == ErrorKind::Conflict => {
+            Err(Failed {
+                error,
+                retried: true,
+            }) if error.kind == ErrorKind::Conflict => {
                 let head = self.head(issuer).await?;
-                if head.is_some_and(|(head, _)| head.hash == hash) { Ok(()) } else { Err(error) }
+                if head.is_some_and(|(head, _)| head.hash == hash) {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
             Err(failed) => Err(failed.into()),
         }
@@ -314,7 +441,11 @@ impl Table {
                 None => Ok(()),
                 Some((status, body)) => {
                     let headers = answer.headers().clone();
-                    Err(failure(RawResponse::from_bytes(StatusCode::from(status), headers, body)))
+                    Err(failure(RawResponse::from_bytes(
+                        StatusCode::from(status),
+                        headers,
+                        body,
+                    )))
                 }
             }
         })
@@ -346,6 +477,14 @@ fn between(issuer: &str, after: &str, before: &str) -> String {
 /// An answer that is none, with everything the service said.
 fn failure(answer: RawResponse) -> azure_core::Error {
     let status = answer.status();
-    let error_code = answer.headers().get_optional_str(&"x-ms-error-code".into()).map(str::to_owned);
-    SdkErrorKind::HttpResponse { status, error_code, raw_response: Some(Box::new(answer)) }.into_error()
+    let error_code = answer
+        .headers()
+        .get_optional_str(&"x-ms-error-code".into())
+        .map(str::to_owned);
+    SdkErrorKind::HttpResponse {
+        status,
+        error_code,
+        raw_response: Some(Box::new(answer)),
+    }
+    .into_error()
 }

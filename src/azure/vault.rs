@@ -1,7 +1,8 @@
 //! Key Vault: CA certificates, signatures with CA keys, and the OCSP credential as a secret.
 //!
-//! In scope: certificate to key identifier, digest to signature, pinned versions. What Key Vault cannot do: sign
-//! outside a key's validity, which for a certificate's key is the certificate's (so a CA's last CRL is signed before).
+//! In scope: certificate to key identifier, digest to signature, pinned versions. What Key Vault
+//! cannot do: sign outside a key's validity, which for a certificate's key is the certificate's (so
+//! a CA's last CRL is signed before).
 
 use std::sync::Arc;
 
@@ -16,14 +17,18 @@ use azure_security_keyvault_keys::{
     KeyClient, KeyClientOptions,
     models::{KeyClientSignOptions, SignParameters, SignatureAlgorithm as Algorithm},
 };
-use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions, models::SetSecretParameters};
+use azure_security_keyvault_secrets::{
+    SecretClient, SecretClientOptions, models::SetSecretParameters,
+};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::retry::{Call, SMALL, call};
 use crate::{
     core::{
         der::{tag, write},
-        key::SignatureAlgorithm::{self, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512},
+        key::SignatureAlgorithm::{
+            self, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
+        },
         seal::{Document, Linted, Signed},
     },
     store::{
@@ -62,14 +67,29 @@ impl Vault {
         client_options: ClientOptions,
     ) -> Result<Self, DriverError> {
         let operation = || format!("use the vault {address}");
-        let failed = |error: azure_core::Error| DriverError::because(operation(), ErrorKind::Other, error);
+        let failed =
+            |error: azure_core::Error| DriverError::because(operation(), ErrorKind::Other, error);
         let options = client_options.clone();
-        let certificates = CertificateClientOptions { client_options: options.clone(), ..Default::default() };
-        let keys = KeyClientOptions { client_options: options, ..Default::default() };
-        let secrets = SecretClientOptions { client_options, ..Default::default() };
+        let certificates = CertificateClientOptions {
+            client_options: options.clone(),
+            ..Default::default()
+        };
+        let keys = KeyClientOptions {
+            client_options: options,
+            ..Default::default()
+        };
+        let secrets = SecretClientOptions {
+            client_options,
+            ..Default::default()
+        };
         Ok(Self {
             address: address.to_owned(),
-            certificates: CertificateClient::new(address, Arc::clone(&identity), Some(certificates)).map_err(failed)?,
+            certificates: CertificateClient::new(
+                address,
+                Arc::clone(&identity),
+                Some(certificates),
+            )
+            .map_err(failed)?,
             keys: KeyClient::new(address, Arc::clone(&identity), Some(keys)).map_err(failed)?,
             secrets: SecretClient::new(address, identity, Some(secrets)).map_err(failed)?,
         })
@@ -78,44 +98,88 @@ impl Vault {
     /// Reads a certificate; its key is pinned to the version that belongs to it.
     pub async fn certificate(&self, object: &Object) -> Result<Found, DriverError> {
         let operation = format!("read the certificate {}", object.url());
-        let what = Call { operation: operation.clone(), role: "Key Vault Reader on the certificate", limit: SMALL };
+        let what = Call {
+            operation: operation.clone(),
+            role: "Key Vault Reader on the certificate",
+            limit: SMALL,
+        };
         let found = call(&what, || async {
             let certificate_version = object.version.clone();
-            let options = CertificateClientGetCertificateOptions { certificate_version, ..Default::default() };
-            self.certificates.get_certificate(&object.name, Some(options)).await?.into_model()
+            let options = CertificateClientGetCertificateOptions {
+                certificate_version,
+                ..Default::default()
+            };
+            self.certificates
+                .get_certificate(&object.name, Some(options))
+                .await?
+                .into_model()
         });
         let found = found.await?;
-        let key = found.kid.as_deref().and_then(|kid| Object::parse(&Url::parse(kid).ok()?, "keys"));
+        let key = found
+            .kid
+            .as_deref()
+            .and_then(|kid| Object::parse(&Url::parse(kid).ok()?, "keys"));
         match (found.cer, key) {
             (Some(der), Some(key)) => Ok(Found { der, key }),
-            _ => Err(DriverError::because(operation, ErrorKind::Other, "the answer lacks cer or kid")),
+            _ => Err(DriverError::because(
+                operation,
+                ErrorKind::Other,
+                "the answer lacks cer or kid",
+            )),
         }
     }
 
     /// Signs with a key in the vault.
-    pub async fn sign<D: Document>(&self, key: &Object, linted: Linted<D>) -> Result<Signed<D>, DriverError> {
+    pub async fn sign<D: Document>(
+        &self,
+        key: &Object,
+        linted: Linted<D>,
+    ) -> Result<Signed<D>, DriverError> {
         let algorithm = linted.algorithm();
         let operation = format!("sign with the key {}", key.url());
-        let what = Call { operation: operation.clone(), role: "Key Vault Crypto User on the key", limit: SMALL };
+        let what = Call {
+            operation: operation.clone(),
+            role: "Key Vault Crypto User on the key",
+            limit: SMALL,
+        };
         let digest = digest(algorithm, linted.to_be_signed());
         let signed = call(&what, || async {
-            let parameters = SignParameters { algorithm: Some(name(algorithm)), value: Some(digest.clone()) };
-            let options = KeyClientSignOptions { key_version: key.version.clone(), ..Default::default() };
+            let parameters = SignParameters {
+                algorithm: Some(name(algorithm)),
+                value: Some(digest.clone()),
+            };
+            let options = KeyClientSignOptions {
+                key_version: key.version.clone(),
+                ..Default::default()
+            };
             let content: RequestContent<SignParameters> = parameters.try_into()?;
-            self.keys.sign(&key.name, content, Some(options)).await?.into_model()
+            self.keys
+                .sign(&key.name, content, Some(options))
+                .await?
+                .into_model()
         });
         let signature = signed.await?.result;
         let signature = signature.and_then(|raw| signature_value(algorithm, raw));
-        let signature = signature
-            .ok_or_else(|| DriverError::because(operation, ErrorKind::Other, "the answer has no signature"))?;
+        let signature = signature.ok_or_else(|| {
+            DriverError::because(operation, ErrorKind::Other, "the answer has no signature")
+        })?;
         Ok(linted.signed(signature))
     }
 
     /// Reads a secret's text.
     pub async fn secret(&self, object: &Object) -> Result<Option<String>, DriverError> {
         let operation = format!("read the secret {}", object.url());
-        let what = Call { operation, role: "Key Vault Secrets User on the secret", limit: SMALL };
-        let found = call(&what, || async { self.secrets.get_secret(&object.name, None).await?.into_model() });
+        let what = Call {
+            operation,
+            role: "Key Vault Secrets User on the secret",
+            limit: SMALL,
+        };
+        let found = call(&what, || async {
+            self.secrets
+                .get_secret(&object.name, None)
+                .await?
+                .into_model()
+        });
         match found.await {
             Ok(found) => Ok(found.value),
             Err(failed) if failed.error.kind == ErrorKind::Missing => Ok(None),
@@ -126,7 +190,11 @@ impl Vault {
     /// Makes a new version of a secret.
     pub async fn set_secret(&self, object: &Object, text: &str) -> Result<(), DriverError> {
         let operation = format!("write the secret {}", object.url());
-        let what = Call { operation, role: "Key Vault Secrets Officer on the secret", limit: SMALL };
+        let what = Call {
+            operation,
+            role: "Key Vault Secrets Officer on the secret",
+            limit: SMALL,
+        };
         let set = call(&what, || async {
             let parameters = SetSecretParameters {
                 // The form in which a Key Vault certificate shows as a secret.
@@ -163,8 +231,8 @@ fn digest(algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Key Vault answers ECDSA signatures as r ‖ s (RFC 7518 §3.4); certificates want a SEQUENCE of two INTEGERs (RFC 3279
-/// §2.2.3), each in the fewest octets.
+/// Key Vault answers ECDSA signatures as r ‖ s (RFC 7518 §3.4); certificates want a SEQUENCE of two
+/// INTEGERs (RFC 3279 §2.2.3), each in the fewest octets.
 fn signature_value(algorithm: SignatureAlgorithm, raw: Vec<u8>) -> Option<Vec<u8>> {
     let half = match algorithm {
         Es256 => 32,
@@ -178,9 +246,17 @@ fn signature_value(algorithm: SignatureAlgorithm, raw: Vec<u8>) -> Option<Vec<u8
 
 /// An INTEGER from big-endian octets.
 fn unsigned(octets: &[u8]) -> Vec<u8> {
-    let zeros = octets.iter().take_while(|&&octet| octet == 0).count().min(octets.len().saturating_sub(1));
+    let zeros = octets
+        .iter()
+        .take_while(|&&octet| octet == 0)
+        .count()
+        .min(octets.len().saturating_sub(1));
     let magnitude = octets.get(zeros..).unwrap_or_default();
-    let sign: &[u8] = if magnitude.first().is_some_and(|first| first & 0x80 != 0) { &[0] } else { &[] };
+    let sign: &[u8] = if magnitude.first().is_some_and(|first| first & 0x80 != 0) {
+        &[0]
+    } else {
+        &[]
+    };
     write::value(tag::INTEGER, &[sign, magnitude])
 }
 

@@ -1,8 +1,8 @@
 //! The delegated OCSP responder's credential: a certificate from the CA, and its key.
 //!
-//! It is one PEM text, PKCS #8 key then certificate: the form in which a Key Vault certificate shows as a secret.
-//! The publisher makes and renews it; the responder only reads it. It is worth little to a thief: it is short-lived,
-//! and signs nothing but OCSP responses.
+//! It is one PEM text, PKCS #8 key then certificate: the form in which a Key Vault certificate
+//! shows as a secret. The publisher makes and renews it; the responder only reads it. It is worth
+//! little to a thief: it is short-lived, and signs nothing but OCSP responses.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -77,8 +77,14 @@ impl Credential {
         let public = certificate.public_key()?;
         let signatory = Signatory::new(&certificate, &public)?;
         let key = PemKey::from_pem(pem, &public)?.prove(public)?;
-        let validity = Window::new(certificate.not_before, certificate.not_after).ok_or(CredentialError::Validity)?;
-        Ok(Self { key, signatory, certificate, validity })
+        let validity = Window::new(certificate.not_before, certificate.not_after)
+            .ok_or(CredentialError::Validity)?;
+        Ok(Self {
+            key,
+            signatory,
+            certificate,
+            validity,
+        })
     }
 
     /// Whether half its life is gone.
@@ -93,7 +99,8 @@ impl Credential {
 }
 
 impl Credentials {
-    /// How often to look whether there is another one: a vault is asked rarely, whatever the traffic.
+    /// How often to look whether there is another one: a vault is asked rarely, whatever the
+    /// traffic.
     pub fn look_every(&self) -> Duration {
         match self {
             Self::Local(_) => Duration::ZERO,
@@ -105,14 +112,23 @@ impl Credentials {
     pub fn beside(&self, suffix: &str) -> Self {
         match self {
             Self::Local(path) => {
-                let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+                let text = |part: Option<&std::ffi::OsStr>| {
+                    part.unwrap_or_default().to_string_lossy().into_owned()
+                };
                 let (stem, end) = (text(path.file_stem()), text(path.extension()));
                 let dot = if end.is_empty() { "" } else { "." };
                 Self::Local(path.with_file_name(format!("{stem}-{suffix}{dot}{end}")))
             }
             Self::Azure(vault, secret) => {
                 let name = format!("{}-{suffix}", secret.name);
-                Self::Azure(Arc::clone(vault), Object { name, version: None, ..secret.clone() })
+                Self::Azure(
+                    Arc::clone(vault),
+                    Object {
+                        name,
+                        version: None,
+                        ..secret.clone()
+                    },
+                )
             }
         }
     }
@@ -123,7 +139,10 @@ impl Credentials {
             Self::Local(path) => match std::fs::read(path) {
                 Ok(pem) => Ok(Some(pem)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(DriverError::io(format!("read the credential {}", path.display()), error)),
+                Err(error) => Err(DriverError::io(
+                    format!("read the credential {}", path.display()),
+                    error,
+                )),
             },
             Self::Azure(vault, secret) => Ok(vault.secret(secret).await?.map(String::into_bytes)),
         }
@@ -140,14 +159,22 @@ impl Credentials {
                 };
                 write().map_err(|error| DriverError::io(operation(), error))
             }
-            Self::Azure(vault, secret) => vault.set_secret(secret, &String::from_utf8_lossy(pem)).await,
+            Self::Azure(vault, secret) => {
+                vault
+                    .set_secret(secret, &String::from_utf8_lossy(pem))
+                    .await
+            }
         }
     }
 
     /// The credential, if there is one and it can be used for `issuer`.
     pub async fn open(&self, issuer: &Issuer) -> Result<Option<Credential>, DriverError> {
-        let Some(pem) = self.load().await? else { return Ok(None) };
+        let Some(pem) = self.load().await? else {
+            return Ok(None);
+        };
         let credential = Credential::from_pem(&pem, issuer);
-        credential.map(Some).map_err(|error| DriverError::because("use the OCSP credential", ErrorKind::Other, error))
+        credential.map(Some).map_err(|error| {
+            DriverError::because("use the OCSP credential", ErrorKind::Other, error)
+        })
     }
 }

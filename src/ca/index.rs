@@ -27,7 +27,8 @@ pub enum Index {
 }
 
 impl Index {
-    /// How often to look at the head, for OCSP to be up to date: a look at a file is cheaper than one at a service.
+    /// How often to look at the head, for OCSP to be up to date: a look at a file is cheaper than
+    /// one at a service.
     pub fn look_every(&self) -> Duration {
         match self {
             Self::Local(_) => Duration::from_secs(2),
@@ -44,7 +45,12 @@ impl Index {
     }
 
     /// Commits, if the head is still `expected`.
-    pub async fn commit(&self, issuer: &str, commit: Commit, expected: Version) -> Result<(), DriverError> {
+    pub async fn commit(
+        &self,
+        issuer: &str,
+        commit: Commit,
+        expected: Version,
+    ) -> Result<(), DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.commit(issuer, commit, expected).await,
             Self::Azure(table) => table.commit(issuer, commit, expected).await,
@@ -52,7 +58,12 @@ impl Index {
     }
 
     /// At most `limit` change sets after `seq`, in order.
-    pub async fn journal(&self, issuer: &str, seq: u64, limit: u32) -> Result<Vec<Linked>, DriverError> {
+    pub async fn journal(
+        &self,
+        issuer: &str,
+        seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Linked>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.journal(issuer, seq, limit).await,
             Self::Azure(table) => table.journal(issuer, seq, limit).await,
@@ -60,16 +71,25 @@ impl Index {
     }
 
     /// What is known of these serials; those not known are left out.
-    pub async fn statuses(&self, issuer: &str, serials: Vec<Serial>) -> Result<Vec<Status>, DriverError> {
+    pub async fn statuses(
+        &self,
+        issuer: &str,
+        serials: Vec<Serial>,
+    ) -> Result<Vec<Status>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.statuses(issuer, serials).await,
             Self::Azure(table) => table.statuses(issuer, serials).await,
         }
     }
 
-    /// At most `limit` status rows of serials above `after`, in order of serial; fewer only where there are no more. A
-    /// row under a key that is no serial's is an error, as damaged ones are.
-    pub async fn rows(&self, issuer: &str, after: Option<Serial>, limit: u32) -> Result<Vec<Status>, DriverError> {
+    /// At most `limit` status rows of serials above `after`, in order of serial; fewer only where
+    /// there are no more. A row under a key that is no serial's is an error, as damaged ones are.
+    pub async fn rows(
+        &self,
+        issuer: &str,
+        after: Option<Serial>,
+        limit: u32,
+    ) -> Result<Vec<Status>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.rows(issuer, after, limit).await,
             Self::Azure(table) => table.rows(issuer, after, limit).await,
@@ -77,7 +97,11 @@ impl Index {
     }
 
     /// The row of a CRL scope, such as `full`, and its version.
-    pub async fn scope(&self, issuer: &str, scope: &str) -> Result<Option<(ScopeRow, Version)>, DriverError> {
+    pub async fn scope(
+        &self,
+        issuer: &str,
+        scope: &str,
+    ) -> Result<Option<(ScopeRow, Version)>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.scope(issuer, scope).await,
             Self::Azure(table) => table.scope(issuer, scope).await,

@@ -20,7 +20,9 @@ use crate::{
     },
 };
 
-use self::{credential::Credentials, index::Index, shelf::Shelf, signer::Signer, state::Checkpoints};
+use self::{
+    credential::Credentials, index::Index, shelf::Shelf, signer::Signer, state::Checkpoints,
+};
 
 /// One issuer.
 #[derive(Clone, Debug)]
@@ -72,14 +74,19 @@ impl Ca {
 
     /// Where credentials are, the usual one first, and the kind of key that ours have.
     pub fn credentials(&self) -> impl Iterator<Item = (NewKey, &Credentials)> {
-        let second = self.rsa_credentials.as_ref().map(|place| (NewKey::Rsa2048, place));
+        let second = self
+            .rsa_credentials
+            .as_ref()
+            .map(|place| (NewKey::Rsa2048, place));
         std::iter::once((self.ocsp.credential_key, &self.credentials)).chain(second)
     }
 
     /// Who commits, where the index knows: the identity towards Azure.
     pub async fn actor(&self) -> Result<Option<String>, DriverError> {
         match (&self.index, &self.azure) {
-            (Index::Azure(table), Some(azure)) if table.is_by_identity() => azure.actor().await.map(Some),
+            (Index::Azure(table), Some(azure)) if table.is_by_identity() => {
+                azure.actor().await.map(Some)
+            }
             _ => Ok(None),
         }
     }

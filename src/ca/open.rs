@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Ca, Key, credential::Credentials, index::Index, shelf::Shelf, state::Checkpoints, store::Store};
+use super::{
+    Ca, Key, credential::Credentials, index::Index, shelf::Shelf, state::Checkpoints, store::Store,
+};
 use crate::{
     azure::{Azure, blob::Container, table::Table, vault::Vault},
     config::{Config, IssuerConfig, Location},
@@ -29,7 +31,8 @@ pub enum CaError {
     },
     /// Another one has the same key and name.
     #[error(
-        "issuers {name} and {other} have the same key and subject, and so are one issuer: two indexes would each tell \
+        "issuers {name} and {other} have the same key and subject, and so are one issuer: two \
+         indexes would each tell \
          half of the truth. A renewed certificate takes the place of the old one"
     )]
     Twice {
@@ -44,8 +47,12 @@ pub enum CaError {
 }
 
 impl Ca {
-    /// Opens every configured issuer. `azure` is needed where the configuration names something in Azure.
-    pub async fn open_all(config: &Config, azure: Option<&Arc<Azure>>) -> Result<Vec<Self>, CaError> {
+    /// Opens every configured issuer. `azure` is needed where the configuration names something in
+    /// Azure.
+    pub async fn open_all(
+        config: &Config,
+        azure: Option<&Arc<Azure>>,
+    ) -> Result<Vec<Self>, CaError> {
         let places = Places { azure };
         let index = match &config.storage.index {
             Location::File(path) => Index::Local(Sqlite::open(path)?),
@@ -56,11 +63,19 @@ impl Ca {
         let state = places.store(&config.storage.state)?;
         let mut cas: Vec<Self> = Vec::new();
         for issuer in &config.issuers {
-            let shelf = Shelf::new(&issuer.name, shelf.clone(), archive.clone(), issuer.crl.refresh);
+            let shelf = Shelf::new(
+                &issuer.name,
+                shelf.clone(),
+                archive.clone(),
+                issuer.crl.refresh,
+            );
             let checkpoints = Checkpoints::new(&issuer.name, state.clone());
             let ca = places.open(issuer, &index, shelf, checkpoints).await?;
             if let Some(same) = cas.iter().find(|one| one.issuer.is_same(&ca.issuer)) {
-                return Err(CaError::Twice { name: ca.name, other: same.name.clone() });
+                return Err(CaError::Twice {
+                    name: ca.name,
+                    other: same.name.clone(),
+                });
             }
             cas.push(ca);
         }
@@ -75,7 +90,8 @@ struct Places<'a> {
 
 impl Places<'_> {
     fn azure(&self) -> Result<&Arc<Azure>, DriverError> {
-        self.azure.ok_or_else(|| DriverError::new("use Azure without an identity", ErrorKind::Other))
+        self.azure
+            .ok_or_else(|| DriverError::new("use Azure without an identity", ErrorKind::Other))
     }
 
     fn store(&self, location: &Location) -> Result<Store, DriverError> {
@@ -87,7 +103,9 @@ impl Places<'_> {
 
     fn object(&self, url: &url::Url, kind: &str) -> Result<(Arc<Vault>, Object), DriverError> {
         let object = Object::parse(url, kind);
-        let object = object.ok_or_else(|| DriverError::new(format!("use {url} as one of {kind}"), ErrorKind::Other))?;
+        let object = object.ok_or_else(|| {
+            DriverError::new(format!("use {url} as one of {kind}"), ErrorKind::Other)
+        })?;
         Ok((self.azure()?.vault(&object.vault)?, object))
     }
 
@@ -99,18 +117,28 @@ impl Places<'_> {
         checkpoints: Checkpoints,
     ) -> Result<Ca, CaError> {
         let (certificate, own_key, file) = match &config.certificate {
-            Location::File(path) => (read_certificate(path), Key::None, path.display().to_string()),
+            Location::File(path) => (
+                read_certificate(path),
+                Key::None,
+                path.display().to_string(),
+            ),
             Location::Azure(url) => {
                 let (vault, object) = self.object(url, "certificates")?;
                 let found = vault.certificate(&object).await?;
-                let certificate = Certificate::from_der(&found.der).map_err(|error| error.to_string());
+                let certificate =
+                    Certificate::from_der(&found.der).map_err(|error| error.to_string());
                 (certificate, Key::Vault(vault, found.key), url.to_string())
             }
         };
-        let issuer = certificate
-            .and_then(|certificate| Issuer::new(certificate, config.signature).map_err(|error| error.to_string()));
+        let issuer = certificate.and_then(|certificate| {
+            Issuer::new(certificate, config.signature).map_err(|error| error.to_string())
+        });
         let name = config.name.clone();
-        let issuer = issuer.map_err(|what| CaError::Certificate { name: name.clone(), file, what })?;
+        let issuer = issuer.map_err(|what| CaError::Certificate {
+            name: name.clone(),
+            file,
+            what,
+        })?;
         let key = match &config.key {
             None => own_key,
             Some(Location::File(path)) => Key::File(path.clone()),
@@ -129,7 +157,19 @@ impl Places<'_> {
         let rsa_credentials = config.ocsp.rsa_too.then(|| credentials.beside("rsa"));
         let (index, azure) = (index.clone(), self.azure.cloned());
         let (crl, ocsp) = (config.crl.clone(), config.ocsp.clone());
-        Ok(Ca { name, issuer, index, checkpoints, shelf, credentials, rsa_credentials, crl, ocsp, key, azure })
+        Ok(Ca {
+            name,
+            issuer,
+            index,
+            checkpoints,
+            shelf,
+            credentials,
+            rsa_credentials,
+            crl,
+            ocsp,
+            key,
+            azure,
+        })
     }
 }
 

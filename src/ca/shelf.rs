@@ -1,7 +1,8 @@
-//! One issuer's CRLs: on the shelf, where relying parties fetch them, and in the archive, which keeps every one.
+//! One issuer's CRLs: on the shelf, where relying parties fetch them, and in the archive, which
+//! keeps every one.
 //!
-//! The shelf is not trusted: whoever can write there could put anything. What is read from it is believed only
-//! under the issuer's own signature.
+//! The shelf is not trusted: whoever can write there could put anything. What is read from it is
+//! believed only under the issuer's own signature.
 
 use std::time::Duration;
 
@@ -40,7 +41,12 @@ const LONGEST_CACHE_AGE: Duration = Duration::from_secs(3600);
 impl Shelf {
     /// The places of the issuer with this name, whose CRLs are replaced every `refresh`.
     pub fn new(issuer: &str, shelf: Store, archive: Store, refresh: Duration) -> Self {
-        Self { issuer: issuer.to_owned(), shelf, archive, cache_age: refresh.min(LONGEST_CACHE_AGE) }
+        Self {
+            issuer: issuer.to_owned(),
+            shelf,
+            archive,
+            cache_age: refresh.min(LONGEST_CACHE_AGE),
+        }
     }
 
     /// The shelf itself.
@@ -53,7 +59,8 @@ impl Shelf {
         self.current_of(Scope::Full).await
     }
 
-    /// From which change set the full CRL on the shelf was made, as far as that is known without reading it.
+    /// From which change set the full CRL on the shelf was made, as far as that is known without
+    /// reading it.
     pub async fn current_label(&self) -> Result<Option<Label>, DriverError> {
         self.shelf.label(&self.name(&Scope::Full.file())).await
     }
@@ -64,29 +71,51 @@ impl Shelf {
     }
 
     /// Replaces what relying parties fetch, if it is still what was read.
-    pub async fn publish(&self, crl: &Checked<Crl>, label: Label, read: Version) -> Result<(), DriverError> {
+    pub async fn publish(
+        &self,
+        crl: &Checked<Crl>,
+        label: Label,
+        read: Version,
+    ) -> Result<(), DriverError> {
         let name = self.name(&crl.document().scope.file());
-        self.shelf.replace(&name, self.content(crl.shared(), Some(label), CRL_TYPE), read).await
+        self.shelf
+            .replace(
+                &name,
+                self.content(crl.shared(), Some(label), CRL_TYPE),
+                read,
+            )
+            .await
     }
 
     /// Keeps a CRL for ever.
     pub async fn archive(&self, crl: &Checked<Crl>, label: Label) -> Result<(), DriverError> {
         let name = self.archived(crl.document().scope, crl.document().number);
-        self.archive.create(&name, self.content(crl.shared(), Some(label), CRL_TYPE)).await
+        self.archive
+            .create(&name, self.content(crl.shared(), Some(label), CRL_TYPE))
+            .await
     }
 
     /// The CRL of a scope with this number from the archive.
-    pub async fn from_archive(&self, scope: Scope, number: CrlNumber) -> Result<Option<Stored>, DriverError> {
+    pub async fn from_archive(
+        &self,
+        scope: Scope,
+        number: CrlNumber,
+    ) -> Result<Option<Stored>, DriverError> {
         self.archive.get(&self.archived(scope, number)).await
     }
 
     /// The numbers of a scope's CRLs in the archive.
     pub async fn archived_numbers(&self, scope: Scope) -> Result<Vec<CrlNumber>, DriverError> {
         let (names, suffix) = (self.archive.list(&self.issuer).await?, scope.archived());
-        Ok(names.iter().filter_map(|name| name.strip_suffix(&*suffix)?.parse().ok()).map(CrlNumber::known).collect())
+        Ok(names
+            .iter()
+            .filter_map(|name| name.strip_suffix(&*suffix)?.parse().ok())
+            .map(CrlNumber::known)
+            .collect())
     }
 
-    /// Writes bytes to the shelf under the issuer's name and `suffix`, unless they are there already.
+    /// Writes bytes to the shelf under the issuer's name and `suffix`, unless they are there
+    /// already.
     pub async fn keep_derived(
         &self,
         suffix: &str,
@@ -107,12 +136,25 @@ impl Shelf {
         content_type: &'static str,
         bytes: impl Into<Bytes>,
     ) -> Result<(), DriverError> {
-        self.shelf.put(&self.name(suffix), self.content(bytes.into(), None, content_type)).await
+        self.shelf
+            .put(
+                &self.name(suffix),
+                self.content(bytes.into(), None, content_type),
+            )
+            .await
     }
 
     fn content(&self, bytes: Bytes, label: Option<Label>, content_type: &'static str) -> Content {
-        let cache_control = Some(format!("max-age={}, public, no-transform", self.cache_age.as_secs()));
-        Content { bytes, label, content_type, cache_control }
+        let cache_control = Some(format!(
+            "max-age={}, public, no-transform",
+            self.cache_age.as_secs()
+        ));
+        Content {
+            bytes,
+            label,
+            content_type,
+            cache_control,
+        }
     }
 
     /// The name on the shelf.

@@ -1,7 +1,8 @@
 //! The CA's key: it signs what was linted, and nothing else.
 //!
-//! Contract, for every driver: `sign` returns a signature over exactly the linted bytes with the algorithm that they
-//! name, ECDSA as DER, or an error; whether the key is the certificate's is verified afterwards in any case.
+//! Contract, for every driver: `sign` returns a signature over exactly the linted bytes with the
+//! algorithm that they name, ECDSA as DER, or an error; whether the key is the certificate's is
+//! verified afterwards in any case.
 
 use std::{path::Path, sync::Arc};
 
@@ -40,9 +41,9 @@ impl Signer {
     /// Signs.
     pub async fn sign<D: Document>(&self, linted: Linted<D>) -> Result<Signed<D>, DriverError> {
         match self {
-            Self::Local(key) => {
-                key.sign(linted).map_err(|error| DriverError::because("sign with the CA key", ErrorKind::Other, error))
-            }
+            Self::Local(key) => key.sign(linted).map_err(|error| {
+                DriverError::because("sign with the CA key", ErrorKind::Other, error)
+            }),
             Self::Azure(vault, key) => vault.sign(key, linted).await,
         }
     }

@@ -16,7 +16,11 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// The place of the issuer with this name.
     pub fn new(issuer: &str, store: Store) -> Self {
-        Self { issuer: issuer.to_owned(), store, is_useless: Arc::default() }
+        Self {
+            issuer: issuer.to_owned(),
+            store,
+            is_useless: Arc::default(),
+        }
     }
 
     pub(crate) fn name(&self, seq: u64) -> String {

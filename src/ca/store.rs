@@ -24,7 +24,8 @@ pub enum Store {
 }
 
 impl Store {
-    /// How long what was read may be served without reading again: a file is read at every request, a service is not.
+    /// How long what was read may be served without reading again: a file is read at every request,
+    /// a service is not.
     pub fn keep_for(&self) -> Duration {
         match self {
             Self::Local(_) => Duration::ZERO,
@@ -35,13 +36,15 @@ impl Store {
     /// Reads.
     pub async fn get(&self, name: &str) -> Result<Option<Stored>, DriverError> {
         match self {
-            Self::Local(directory) => blocking(directory, name, |directory, name| directory.get(name)).await,
+            Self::Local(directory) => {
+                blocking(directory, name, |directory, name| directory.get(name)).await
+            }
             Self::Azure(container) => container.get(name).await,
         }
     }
 
-    /// What the writer said of the content, which a service need not send for that. Somebody else's content may stand
-    /// under it, so it says what was once published there, and no more.
+    /// What the writer said of the content, which a service need not send for that. Somebody else's
+    /// content may stand under it, so it says what was once published there, and no more.
     pub(super) async fn label(&self, name: &str) -> Result<Option<Label>, DriverError> {
         match self {
             Self::Local(_) => Ok(self.get(name).await?.and_then(|stored| stored.label)),
@@ -52,7 +55,12 @@ impl Store {
     /// The names in a folder.
     pub async fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         match self {
-            Self::Local(directory) => blocking(directory, folder, |directory, folder| directory.list(folder)).await,
+            Self::Local(directory) => {
+                blocking(directory, folder, |directory, folder| {
+                    directory.list(folder)
+                })
+                .await
+            }
             Self::Azure(container) => container.list(folder).await,
         }
     }
@@ -61,16 +69,29 @@ impl Store {
     pub(super) async fn holds(&self, name: &str, bytes: Bytes) -> Result<bool, DriverError> {
         match self {
             Self::Local(directory) => {
-                blocking(directory, name, move |directory, name| directory.holds(name, &bytes)).await
+                blocking(directory, name, move |directory, name| {
+                    directory.holds(name, &bytes)
+                })
+                .await
             }
-            Self::Azure(container) => Ok(container.get(name).await?.is_some_and(|stored| stored.bytes == bytes)),
+            Self::Azure(container) => Ok(container
+                .get(name)
+                .await?
+                .is_some_and(|stored| stored.bytes == bytes)),
         }
     }
 
-    pub(super) async fn replace(&self, name: &str, content: Content, expected: Version) -> Result<(), DriverError> {
+    pub(super) async fn replace(
+        &self,
+        name: &str,
+        content: Content,
+        expected: Version,
+    ) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {
-                let replace = move |directory: &Directory, name: &str| directory.replace(name, &content, &expected);
+                let replace = move |directory: &Directory, name: &str| {
+                    directory.replace(name, &content, &expected)
+                };
                 blocking(directory, name, replace).await
             }
             Self::Azure(container) => container.replace(name, content, expected).await,
@@ -79,8 +100,12 @@ impl Store {
 
     /// Writes a checkpoint.
     pub(crate) async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<(), DriverError> {
-        let content =
-            Content { bytes: bytes.into(), label: None, content_type: "application/octet-stream", cache_control: None };
+        let content = Content {
+            bytes: bytes.into(),
+            label: None,
+            content_type: "application/octet-stream",
+            cache_control: None,
+        };
         self.put(name, content).await
     }
 
@@ -95,7 +120,10 @@ impl Store {
     pub(super) async fn create(&self, name: &str, content: Content) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {
-                blocking(directory, name, move |directory, name| directory.create(name, &content)).await
+                blocking(directory, name, move |directory, name| {
+                    directory.create(name, &content)
+                })
+                .await
             }
             Self::Azure(container) => container.create(name, content).await,
         }
@@ -105,7 +133,10 @@ impl Store {
     pub(super) async fn put(&self, name: &str, content: Content) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => {
-                blocking(directory, name, move |directory, name| directory.put(name, &content)).await
+                blocking(directory, name, move |directory, name| {
+                    directory.put(name, &content)
+                })
+                .await
             }
             Self::Azure(container) => container.put(name, content).await,
         }

@@ -28,8 +28,8 @@ pub(super) struct Revoke {
     /// A certificate, PEM or DER; may be given several times
     #[arg(long, value_name = "FILE")]
     cert: Vec<PathBuf>,
-    /// Why: keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold (can be
-    /// released), privilegeWithdrawn, aACompromise; unspecified if left out
+    /// Why: keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation,
+    /// certificateHold (can be released), privilegeWithdrawn, aACompromise; unspecified if left out
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
     /// Since when, like 2026-01-17T00:27:48Z; if left out, as long ago as CRLs are backdated
@@ -56,13 +56,21 @@ impl Revoke {
         let common = self.common();
         let mut requests = Vec::new();
         for serial in &self.serial {
-            let wanted = Revocation { serial: Some(serial.clone()), ..common.clone() };
+            let wanted = Revocation {
+                serial: Some(serial.clone()),
+                ..common.clone()
+            };
             requests.push(wanted.request(&ca, now).map_err(Failure::failed)?);
         }
         for file in &self.cert {
-            let failed = |what| Failure::Failed(format!("the certificate {} {what}", file.display()));
+            let failed =
+                |what| Failure::Failed(format!("the certificate {} {what}", file.display()));
             let certificate = read_certificate(file).map_err(failed)?;
-            requests.push(common.of_certificate(&ca, &certificate, now).map_err(Failure::failed)?);
+            requests.push(
+                common
+                    .of_certificate(&ca, &certificate, now)
+                    .map_err(Failure::failed)?,
+            );
         }
         record(context, &ca, &requests, &self.comment, now, "revoked").await
     }
@@ -96,8 +104,20 @@ pub(super) struct Release {
 impl Release {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let ca = context.ca(&self.issuer).await?;
-        let requests: Result<Vec<_>, _> = self.serial.iter().map(|serial| schema::release(serial)).collect();
-        record(context, &ca, &requests.map_err(Failure::failed)?, &self.comment, now(), "released").await
+        let requests: Result<Vec<_>, _> = self
+            .serial
+            .iter()
+            .map(|serial| schema::release(serial))
+            .collect();
+        record(
+            context,
+            &ca,
+            &requests.map_err(Failure::failed)?,
+            &self.comment,
+            now(),
+            "released",
+        )
+        .await
     }
 }
 
@@ -120,7 +140,9 @@ impl Record {
         let ca = context.ca(&self.issuer).await?;
         let mut requests = Vec::new();
         for file in &self.cert {
-            let failed = |what: String| Failure::Failed(format!("the certificate {} {what}", file.display()));
+            let failed = |what: String| {
+                Failure::Failed(format!("the certificate {} {what}", file.display()))
+            };
             let certificate = read_certificate(file).map_err(failed)?;
             requests.push(schema::record(&ca, &certificate).map_err(Failure::failed)?);
         }
@@ -136,27 +158,45 @@ async fn record(
     now: Timestamp,
     done: &str,
 ) -> Result<(), Failure> {
-    let author = Author { actor: actor(ca).await?, comment: comment.to_owned() };
-    let recorded = revoke::commit(ca, requests, &author, now, |_| ()).await.map_err(Failure::failed)?;
+    let author = Author {
+        actor: actor(ca).await?,
+        comment: comment.to_owned(),
+    };
+    let recorded = revoke::commit(ca, requests, &author, now, |_| ())
+        .await
+        .map_err(Failure::failed)?;
     let Committed { seq, changed } = recorded;
     if context.json {
         print_json(&serde_json::json!({ "issuer": ca.name, "seq": seq, "changed": changed }))
     } else if changed == 0 {
-        print(format_args!("{}: nothing changed, it was so already (newest change set: {seq})", ca.name))
+        print(format_args!(
+            "{}: nothing changed, it was so already (newest change set: {seq})",
+            ca.name
+        ))
     } else {
-        print(format_args!("{}: {done} {changed} in change set {seq}; the next CRL tells", ca.name))
+        print(format_args!(
+            "{}: {done} {changed} in change set {seq}; the next CRL tells",
+            ca.name
+        ))
     }
 }
 
 /// Who it is for the journal: the identity towards Azure, or who sits at the keyboard, `user@host`.
 pub(super) async fn actor(ca: &Ca) -> Result<String, Failure> {
-    Ok(ca.actor().await.map_err(Failure::failed)?.unwrap_or_else(local_actor))
+    Ok(ca
+        .actor()
+        .await
+        .map_err(Failure::failed)?
+        .unwrap_or_else(local_actor))
 }
 
 fn local_actor() -> String {
     let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map(|host| host.trim().to_owned());
+    let user = variable("USER")
+        .or_else(|| variable("LOGNAME"))
+        .unwrap_or_else(|| "unknown".to_owned());
+    let host =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").map(|host| host.trim().to_owned());
     format!("{user}@{}", host.unwrap_or_else(|_| "localhost".to_owned()))
 }
 
@@ -193,18 +233,31 @@ impl Import {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let ca = context.ca(&self.issuer).await?;
         let signer = self.ca_cert.as_deref().map(|file| {
-            read_certificate(file).map_err(|what| Failure::Failed(format!("the certificate {} {what}", file.display())))
+            read_certificate(file).map_err(|what| {
+                Failure::Failed(format!("the certificate {} {what}", file.display()))
+            })
         });
         let signer = signer.transpose()?;
         let form = match self.from {
             From::Crl => Form::Crl,
             From::Jsonl => Form::Jsonl,
         };
-        let origin = Origin { form, signer: signer.as_ref(), dry_run: self.dry_run };
-        let names: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let origin = Origin {
+            form,
+            signer: signer.as_ref(),
+            dry_run: self.dry_run,
+        };
+        let names: Vec<_> = self
+            .files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
         let mut comment = format!("import of {}", names.join(", "));
         comment.truncate(comment.floor_char_boundary(crate::core::journal::change_set::MAX_TEXT));
-        let author = Author { actor: actor(&ca).await?, comment };
+        let author = Author {
+            actor: actor(&ca).await?,
+            comment,
+        };
         let bar = progress_bar();
         let report = import::import(&ca, &origin, &self.files, &author, now(), |done, all| {
             bar.set_length(all as u64);
@@ -217,13 +270,24 @@ impl Import {
             return print_json(&report);
         }
         let would = if report.dry_run { "would be " } else { "" };
-        print(format_args!("{}: read {} certificates", report.issuer, report.read))?;
-        print(format_args!("  {} {would}changed, {} known already", report.changed, report.unchanged))?;
+        print(format_args!(
+            "{}: read {} certificates",
+            report.issuer, report.read
+        ))?;
+        print(format_args!(
+            "  {} {would}changed, {} known already",
+            report.changed, report.unchanged
+        ))?;
         if report.left_out > 0 {
-            print(format_args!("  {} entries ask to un-revoke and were left out", report.left_out))?;
+            print(format_args!(
+                "  {} entries ask to un-revoke and were left out",
+                report.left_out
+            ))?;
         }
         if let Some(floor) = report.crl_number_floor {
-            print(format_args!("  the next CRL's number {would}rises above {floor}"))?;
+            print(format_args!(
+                "  the next CRL's number {would}rises above {floor}"
+            ))?;
         }
         print(format_args!("  newest change set: {}", report.seq))
     }

@@ -8,8 +8,8 @@ use std::{
 
 use clap::Args;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CrlDistributionPoint, CustomExtension, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SerialNumber,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CrlDistributionPoint, CustomExtension,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SerialNumber,
 };
 
 use super::{Context, Failure, now, print, serve};
@@ -45,11 +45,15 @@ impl Demo {
         let dir = &self.dir;
         let file = dir.join("rescind.toml");
         let is_new = !file.exists();
-        let context = Context { config: Some(file), json: false };
+        let context = Context {
+            config: Some(file),
+            json: false,
+        };
         let listener = if is_new {
             let listener = free_port().await?;
             let address = listener.local_addr().map_err(Failure::failed)?;
-            make(dir, address).map_err(|what| Failure::Failed(format!("couldn't make the demo: {what}")))?;
+            make(dir, address)
+                .map_err(|what| Failure::Failed(format!("couldn't make the demo: {what}")))?;
             listener
         } else {
             // The port stands in the demo's certificates, so it must be the same again.
@@ -59,7 +63,9 @@ impl Demo {
         if is_new {
             revoke(&ca, dir).await?;
         }
-        let outcome = publish::publish(&ca, None, Options::default(), now()).await.map_err(Failure::failed)?;
+        let outcome = publish::publish(&ca, None, Options::default(), now())
+            .await
+            .map_err(Failure::failed)?;
         let number = outcome.number.map_or(0, |number| number.get());
         let config = context.configuration()?;
         tell(dir, &config.http.public_url, number)?;
@@ -77,10 +83,15 @@ async fn free_port() -> Result<tokio::net::TcpListener, Failure> {
 /// Makes CA, certificates and configuration.
 fn make(dir: &Path, address: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
     if dir.exists() && std::fs::read_dir(dir)?.next().is_some() {
-        return Err(format!("{} is not empty, and holds no demo; name another folder with --dir", dir.display()).into());
+        return Err(format!(
+            "{} is not empty, and holds no demo; name another folder with --dir",
+            dir.display()
+        )
+        .into());
     }
     std::fs::create_dir_all(dir)?;
-    let put = |name: &str, text: &str, mode| write_durably(&dir.join(name), text.as_bytes(), mode, false);
+    let put =
+        |name: &str, text: &str, mode| write_durably(&dir.join(name), text.as_bytes(), mode, false);
     let mut params = params("rescind demo CA", 365)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -114,22 +125,33 @@ fn params(name: &str, days: u32) -> Result<CertificateParams, Box<dyn std::error
 /// A certificate with our CDP and AIA in it.
 fn leaf(name: &str, address: SocketAddr) -> Result<CertificateParams, Box<dyn std::error::Error>> {
     let mut params = params(&format!("{name}.demo.example"), 90)?;
-    params.subject_alt_names = vec![rcgen::SanType::DnsName(format!("{name}.demo.example").try_into()?)];
+    params.subject_alt_names = vec![rcgen::SanType::DnsName(
+        format!("{name}.demo.example").try_into()?,
+    )];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     params.use_authority_key_identifier_extension = true;
     let uris = vec![format!("http://{address}/crl/{NAME}.crl")];
     params.crl_distribution_points = vec![CrlDistributionPoint { uris }];
     let description = |method: &[u8], url: String| {
         let method = write::value(tag::OID, &[method]);
-        write::sequence(&[&method, &write::value(tag::context_primitive(6), &[url.as_bytes()])])
+        write::sequence(&[
+            &method,
+            &write::value(tag::context_primitive(6), &[url.as_bytes()]),
+        ])
     };
     // RFC 5280 §4.2.2.1.
     let access = write::sequence(&[
         &description(oid::OCSP, format!("http://{address}/ocsp")),
         &description(oid::CA_ISSUERS, format!("http://{address}/ca/{NAME}.cer")),
     ]);
-    params.custom_extensions = vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access)];
+    params.custom_extensions = vec![CustomExtension::from_oid_content(
+        &[1, 3, 6, 1, 5, 5, 7, 1, 1],
+        access,
+    )];
     Ok(params)
 }
 
@@ -145,10 +167,13 @@ fn configuration(address: SocketAddr) -> String {
 async fn revoke(ca: &Ca, dir: &Path) -> Result<(), Failure> {
     let now = now();
     let mut requests = Vec::new();
-    for (name, reason) in
-        [("good", None), ("revoked", Some(Reason::KeyCompromise)), ("held", Some(Reason::CertificateHold))]
-    {
-        let certificate = read_certificate(&dir.join(format!("{name}.pem"))).map_err(Failure::Failed)?;
+    for (name, reason) in [
+        ("good", None),
+        ("revoked", Some(Reason::KeyCompromise)),
+        ("held", Some(Reason::CertificateHold)),
+    ] {
+        let certificate =
+            read_certificate(&dir.join(format!("{name}.pem"))).map_err(Failure::Failed)?;
         let request = match reason {
             None => schema::record(ca, &certificate),
             Some(reason) => Revocation {
@@ -161,38 +186,49 @@ async fn revoke(ca: &Ca, dir: &Path) -> Result<(), Failure> {
         };
         requests.push(request.map_err(Failure::failed)?);
     }
-    let author = Author { actor: "rescind demo".to_owned(), comment: "three certificates to play with".to_owned() };
-    revoke::commit(ca, &requests, &author, now, |_| ()).await.map(|_| ()).map_err(Failure::failed)
+    let author = Author {
+        actor: "rescind demo".to_owned(),
+        comment: "three certificates to play with".to_owned(),
+    };
+    revoke::commit(ca, &requests, &author, now, |_| ())
+        .await
+        .map(|_| ())
+        .map_err(Failure::failed)
 }
 
 /// Prints commands that work when pasted.
 fn tell(dir: &Path, url: &str, number: u64) -> Result<(), Failure> {
     let d = quoted(dir);
-    let rescind = std::env::args_os().next().map_or("rescind".to_owned(), |name| quoted(Path::new(&name)));
+    let rescind = std::env::args_os()
+        .next()
+        .map_or("rescind".to_owned(), |name| quoted(Path::new(&name)));
     print(format_args!(
         "A demo CA with three certificates is in {d}: one is good, one revoked, one on hold.\n\
-         CRL number {number} is published, and OCSP is answered at {url}/ocsp until you press Ctrl-C.\n\n\
+         CRL number {number} is published, and OCSP is answered at {url}/ocsp until you press \
+         Ctrl-C.\n\n\
          Paste these into another terminal, in this folder:\n\n\
          # OCSP by POST: good, revoked (keyCompromise), revoked (certificateHold)\n\
-         for c in good revoked held; do openssl ocsp -issuer {d}/ca.pem -cert {d}/$c.pem -CAfile {d}/ca.pem \
-         -url {url}/ocsp; done\n\n\
+         for c in good revoked held; do openssl ocsp -issuer {d}/ca.pem -cert {d}/$c.pem -CAfile \
+         {d}/ca.pem -url {url}/ocsp; done\n\n\
          # The same with SHA-256 CertIDs and without nonce\n\
-         for c in good revoked held; do openssl ocsp -sha256 -no_nonce -issuer {d}/ca.pem -cert {d}/$c.pem \
-         -CAfile {d}/ca.pem -url {url}/ocsp; done\n\n\
+         for c in good revoked held; do openssl ocsp -sha256 -no_nonce -issuer {d}/ca.pem -cert \
+         {d}/$c.pem -CAfile {d}/ca.pem -url {url}/ocsp; done\n\n\
          # OCSP by GET, as browsers and caches do\n\
          openssl ocsp -no_nonce -issuer {d}/ca.pem -cert {d}/revoked.pem -reqout {d}/request.der\n\
          curl -s -D - -o {d}/response.der \
-         {url}/ocsp/$(openssl base64 -A -in {d}/request.der | sed 's/+/%2B/g; s,/,%2F,g; s/=/%3D/g')\n\
+         {url}/ocsp/$(openssl base64 -A -in {d}/request.der | sed 's/+/%2B/g; s,/,%2F,g; \
+         s/=/%3D/g')\n\
          openssl ocsp -no_nonce -respin {d}/response.der -issuer {d}/ca.pem -cert {d}/revoked.pem \
          -CAfile {d}/ca.pem\n\n\
          # The CRL: its signature, what it lists, and what a relying party makes of it\n\
          curl -s {url}/crl/{NAME}.crl -o {d}/demo.crl\n\
          openssl crl -inform DER -in {d}/demo.crl -CAfile {d}/ca.pem -verify -noout -text\n\
          curl -s {url}/crl/{NAME}.crl.pem -o {d}/demo.crl.pem\n\
-         for c in good revoked held; do openssl verify -crl_check -CAfile {d}/ca.pem -CRLfile {d}/demo.crl.pem \
-         {d}/$c.pem; done\n\n\
+         for c in good revoked held; do openssl verify -crl_check -CAfile {d}/ca.pem -CRLfile \
+         {d}/demo.crl.pem {d}/$c.pem; done\n\n\
          # Revoke the good one too; OCSP tells within seconds, the CRL within a minute\n\
-         {rescind} --config {d}/rescind.toml revoke --issuer {NAME} --cert {d}/good.pem --reason superseded\n\
+         {rescind} --config {d}/rescind.toml revoke --issuer {NAME} --cert {d}/good.pem --reason \
+         superseded\n\
          {rescind} --config {d}/rescind.toml status\n"
     ))
 }
@@ -201,5 +237,9 @@ fn tell(dir: &Path, url: &str, number: u64) -> Result<(), Failure> {
 fn quoted(dir: &Path) -> String {
     let text = dir.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

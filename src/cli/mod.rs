@@ -1,6 +1,9 @@
 //! The command line: results to stdout, messages to stderr, exit codes as documented.
 
-#![expect(clippy::disallowed_methods, reason = "the command line is the door that reads clock and environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the command line is the door that reads clock and environment"
+)]
 
 mod change;
 mod demo;
@@ -34,7 +37,8 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "rescind", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 refused or failed; 2 usage or configuration; 3 status found a problem.\n\
+    after_help = "Exit codes: 0 done; 1 refused or failed; 2 usage or configuration; 3 status \
+                  found a problem.\n\
                         Try it: rescind demo"
 )]
 struct Arguments {
@@ -110,10 +114,17 @@ struct Context {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    let Arguments { config, json, command } = Arguments::parse();
+    let Arguments {
+        config,
+        json,
+        command,
+    } = Arguments::parse();
     start_logging(matches!(command, Command::Serve));
     let context = Context { config, json };
-    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let result = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(run(&context, command)),
         Err(error) => Err(Failure::failed(error)),
     };
@@ -150,22 +161,38 @@ fn complain(message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// `RUST_LOG` decides what is logged; without it, a server says what it does and a command only what is wrong.
+/// `RUST_LOG` decides what is logged; without it, a server says what it does and a command only
+/// what is wrong.
 fn start_logging(is_server: bool) {
-    let usual = if is_server { "rescind=info,warn" } else { "warn" };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into());
+    let usual = if is_server {
+        "rescind=info,warn"
+    } else {
+        "warn"
+    };
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into());
     let logging = tracing_subscriber::fmt().with_env_filter(filter);
     if is_server && functions::port(|name| std::env::var(name).ok()).is_some() {
-        // The Functions host takes each line of stdout for a trace, and each of stderr for an error.
-        logging.json().flatten_event(true).with_span_list(false).init();
+        // The Functions host takes each line of stdout for a trace, and each of stderr for an
+        // error.
+        logging
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .init();
     } else {
-        logging.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+        logging
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
     }
 }
 
 /// The clock.
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_seconds(since.as_secs()).unwrap_or(Timestamp::EPOCH)
 }
 
@@ -174,7 +201,9 @@ fn print(line: impl Display) -> Result<(), Failure> {
     match writeln!(std::io::stdout(), "{line}") {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Failure::Failed(format!("couldn't write the result: {error}"))),
+        Err(error) => Err(Failure::Failed(format!(
+            "couldn't write the result: {error}"
+        ))),
     }
 }
 
@@ -185,22 +214,38 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 impl Context {
     fn values(&self) -> Result<(Values, PathBuf), Failure> {
         let usual = Path::new("rescind.toml");
-        let file = self.config.as_deref().or_else(|| usual.exists().then_some(usual));
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        let environment = environment.map(|(name, value)| (name, value.to_string_lossy().into_owned()));
+        let file = self
+            .config
+            .as_deref()
+            .or_else(|| usual.exists().then_some(usual));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let environment =
+            environment.map(|(name, value)| (name, value.to_string_lossy().into_owned()));
         let environment: Vec<_> = environment.collect();
         let Some(file) = file else {
-            if environment.iter().all(|(name, _)| !name.starts_with(PREFIX)) {
-                let what = "there is no configuration: name a file with --config, or run `rescind demo` to see one";
+            if environment
+                .iter()
+                .all(|(name, _)| !name.starts_with(PREFIX))
+            {
+                let what = "there is no configuration: name a file with --config, or run `rescind \
+                            demo` to see one";
                 return Err(Failure::usage(what));
             }
-            return Ok((Values::collect(None, environment).map_err(Failure::usage)?, PathBuf::new()));
+            return Ok((
+                Values::collect(None, environment).map_err(Failure::usage)?,
+                PathBuf::new(),
+            ));
         };
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Failure::Usage(format!("couldn't read the configuration {name}: {error}")))?;
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Failure::Usage(format!("couldn't read the configuration {name}: {error}"))
+        })?;
         let values = Values::collect(Some((&name, &text)), environment).map_err(Failure::usage)?;
-        Ok((values, file.parent().map(Path::to_owned).unwrap_or_default()))
+        Ok((
+            values,
+            file.parent().map(Path::to_owned).unwrap_or_default(),
+        ))
     }
 
     fn configuration(&self) -> Result<Config, Failure> {
@@ -215,29 +260,43 @@ impl Context {
     /// The issuer with this name.
     async fn ca(&self, name: &str) -> Result<Ca, Failure> {
         let config = self.configuration()?;
-        let names: Vec<_> = config.issuers.iter().map(|issuer| issuer.name.clone()).collect();
+        let names: Vec<_> = config
+            .issuers
+            .iter()
+            .map(|issuer| issuer.name.clone())
+            .collect();
         if !names.iter().any(|known| known == name) {
             let known = names.join(", ");
-            return Err(Failure::Usage(format!("there is no issuer {name:?}; the configuration has: {known}")));
+            return Err(Failure::Usage(format!(
+                "there is no issuer {name:?}; the configuration has: {known}"
+            )));
         }
-        let issuers = config.issuers.into_iter().filter(|issuer| issuer.name == name).collect();
+        let issuers = config
+            .issuers
+            .into_iter()
+            .filter(|issuer| issuer.name == name)
+            .collect();
         let mut cas = open(&Config { issuers, ..config }).await?;
-        cas.pop().ok_or_else(|| Failure::failed("the issuer was not opened"))
+        cas.pop()
+            .ok_or_else(|| Failure::failed("the issuer was not opened"))
     }
 }
 
 async fn open(config: &Config) -> Result<Vec<Ca>, Failure> {
     let azure = match config.needs_azure() {
         true => {
-            let environment = std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+            let environment = std::env::vars_os().filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            });
             let transport = azure::transport().map_err(Failure::failed)?;
             Some(Azure::new(&environment.collect(), transport).map_err(Failure::failed)?)
         }
         false => None,
     };
-    Ca::open_all(config, azure.as_ref()).await.map_err(|error| match error {
-        CaError::Certificate { .. } | CaError::Twice { .. } => Failure::usage(error),
-        CaError::Driver(_) => Failure::failed(error),
-    })
+    Ca::open_all(config, azure.as_ref())
+        .await
+        .map_err(|error| match error {
+            CaError::Certificate { .. } | CaError::Twice { .. } => Failure::usage(error),
+            CaError::Driver(_) => Failure::failed(error),
+        })
 }

@@ -27,7 +27,8 @@ pub(super) struct Publish {
     /// Go through everything up to signing, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Pass this gate once, although the new CRL contradicts the last one in it; who and why is written down
+    /// Pass this gate once, although the new CRL contradicts the last one in it; who and why is
+    /// written down
     #[arg(long, value_name = "GATE", value_parser = GATES, requires_all = ["comment", "issuer"])]
     accept: Option<String>,
     /// Why the gate is passed
@@ -61,26 +62,47 @@ impl Publish {
         if context.json {
             print_json(&serde_json::json!({ "issuers": lines }))?;
         } else {
-            for line in lines.iter().filter(|line| line.published || line.error.is_none()) {
+            for line in lines
+                .iter()
+                .filter(|line| line.published || line.error.is_none())
+            {
                 self.tell(line)?;
             }
         }
-        let errors = lines.iter().filter_map(|line| Some(format!("{}: {}", line.name, line.error.as_ref()?)));
+        let errors = lines
+            .iter()
+            .filter_map(|line| Some(format!("{}: {}", line.name, line.error.as_ref()?)));
         let errors: Vec<_> = errors.collect();
-        if errors.is_empty() { Ok(()) } else { Err(Failure::Failed(errors.join("\nrescind: "))) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Failed(errors.join("\nrescind: ")))
+        }
     }
 
     /// The gate to pass, and what the journal is to say of it.
     async fn accepted(&self, ca: &Ca) -> Result<Option<(String, Author)>, Failure> {
-        let (Some(gate), Some(comment)) = (&self.accept, &self.comment) else { return Ok(None) };
+        let (Some(gate), Some(comment)) = (&self.accept, &self.comment) else {
+            return Ok(None);
+        };
         let comment = format!("accepted {gate}: {comment}");
-        Ok(Some((gate.clone(), Author { actor: actor(ca).await?, comment })))
+        Ok(Some((
+            gate.clone(),
+            Author {
+                actor: actor(ca).await?,
+                comment,
+            },
+        )))
     }
 
     async fn pass(&self, ca: &Ca, accept: Option<(String, Author)>) -> Line {
         let spinner = ProgressBar::new_spinner().with_message(format!("{}: publishing", ca.name));
         spinner.enable_steady_tick(Duration::from_millis(100));
-        let options = Options { force: self.force, dry_run: self.dry_run, accept };
+        let options = Options {
+            force: self.force,
+            dry_run: self.dry_run,
+            accept,
+        };
         let result = publish::publish(ca, None, options, now()).await;
         spinner.finish_and_clear();
         let name = ca.name.clone();
@@ -102,20 +124,36 @@ impl Publish {
             Err(error) => {
                 let reason = "failed".to_owned();
                 let error = Some(error.to_string());
-                Line { name, published: false, crl_number: None, reason, is_due: true, healed: vec![], error }
+                Line {
+                    name,
+                    published: false,
+                    crl_number: None,
+                    reason,
+                    is_due: true,
+                    healed: vec![],
+                    error,
+                }
             }
         }
     }
 
     fn tell(&self, line: &Line) -> Result<(), Failure> {
         let Line { name, reason, .. } = line;
-        let number = line.crl_number.map_or("none".to_owned(), |number| number.to_string());
+        let number = line
+            .crl_number
+            .map_or("none".to_owned(), |number| number.to_string());
         if line.published {
-            print(format_args!("{name}: published CRL number {number} ({reason})"))
+            print(format_args!(
+                "{name}: published CRL number {number} ({reason})"
+            ))
         } else if self.dry_run && line.is_due {
-            print(format_args!("{name}: would publish CRL number {number} ({reason})"))
+            print(format_args!(
+                "{name}: would publish CRL number {number} ({reason})"
+            ))
         } else {
-            print(format_args!("{name}: nothing published ({reason}); the CRL number is {number}"))
+            print(format_args!(
+                "{name}: nothing published ({reason}); the CRL number is {number}"
+            ))
         }
     }
 }

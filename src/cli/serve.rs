@@ -1,5 +1,5 @@
-//! `rescind serve`: HTTP, the look at the index every few seconds, and the publisher's tick every minute. Under the
-//! Functions host, which ticks itself, only the first two.
+//! `rescind serve`: HTTP, the look at the index every few seconds, and the publisher's tick every
+//! minute. Under the Functions host, which ticks itself, only the first two.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -46,13 +46,15 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
 }
 
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::Failed(format!("couldn't listen on {address} (http.listen): {error}")))
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Failed(format!(
+            "couldn't listen on {address} (http.listen): {error}"
+        ))
+    })
 }
 
-/// Serves until a signal to stop. `GET /` is answered at once; everything else as soon as the issuers are open, which
-/// takes calls where they are in a vault.
+/// Serves until a signal to stop. `GET /` is answered at once; everything else as soon as the
+/// issuers are open, which takes calls where they are in a vault.
 pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::failed)?;
     let (opener, door) = http::door();
@@ -64,7 +66,11 @@ pub(super) async fn serve(config: &Config, listener: TcpListener) -> Result<(), 
         let ticking = tick_by_ourselves(Arc::clone(&app));
         opener.open(Arc::clone(&app));
         // The host ticks by itself.
-        if app.is_hosted { looking.await } else { tokio::join!(looking, ticking).0 }
+        if app.is_hosted {
+            looking.await
+        } else {
+            tokio::join!(looking, ticking).0
+        }
     };
     tokio::select! {
         result = wait_for_signal() => result?,
@@ -97,9 +103,15 @@ async fn app(config: &Config) -> Result<App, Failure> {
     };
     let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let is_hosted = functions::port(get).is_some();
-    // The host lets nobody call a function that is disabled; so does this, should it forward a path that it should not.
-    let is_disabled = ["AzureWebJobs.api.Disabled", "AzureWebJobs_api_Disabled"].map(get).into_iter().flatten();
-    let is_disabled = is_disabled.into_iter().any(|value| value.eq_ignore_ascii_case("true") || value == "1");
+    // The host lets nobody call a function that is disabled; so does this, should it forward a path
+    // that it should not.
+    let is_disabled = ["AzureWebJobs.api.Disabled", "AzureWebJobs_api_Disabled"]
+        .map(get)
+        .into_iter()
+        .flatten();
+    let is_disabled = is_disabled
+        .into_iter()
+        .any(|value| value.eq_ignore_ascii_case("true") || value == "1");
     let api = match get("RESCIND_API_TOKEN") {
         _ if is_hosted && is_disabled => Access::Closed,
         Some(token) => Access::Token(token),
@@ -131,9 +143,16 @@ async fn wait_for_signal() -> Result<(), Failure> {
 /// Looks between two reminders of a problem that lasts: alerts look for them.
 const REMIND: u32 = 60;
 
-/// Keeps what OCSP answers from level with the index, each issuer for itself: a slow one holds up no other.
+/// Keeps what OCSP answers from level with the index, each issuer for itself: a slow one holds up
+/// no other.
 async fn look(app: Arc<App>) -> Result<(), Failure> {
-    join_all(app.responder.issuers().iter().map(|served| look_at(&app, served))).await;
+    join_all(
+        app.responder
+            .issuers()
+            .iter()
+            .map(|served| look_at(&app, served)),
+    )
+    .await;
     Ok(())
 }
 

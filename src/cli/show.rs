@@ -35,7 +35,10 @@ pub(super) async fn export(context: &Context, of: &OfIssuer) -> Result<(), Failu
     let ca = context.ca(&of.issuer).await?;
     let replica = replicate::level(&ca, None).await.map_err(Failure::failed)?;
     for status in replica.rows() {
-        print_json(&Shown { seq: None, ..Shown::new(status.serial, Some(status)) })?;
+        print_json(&Shown {
+            seq: None,
+            ..Shown::new(status.serial, Some(status))
+        })?;
     }
     Ok(())
 }
@@ -68,20 +71,38 @@ impl Lookup {
         let ca = context.ca(&self.issuer).await?;
         let serial = schema::serial(&self.serial).map_err(Failure::failed)?;
         let known = match self.at {
-            Some(at) => Some(verify::known_at(&ca, &serial, at).await.map_err(Failure::failed)?),
+            Some(at) => Some(
+                verify::known_at(&ca, &serial, at)
+                    .await
+                    .map_err(Failure::failed)?,
+            ),
             None => None,
         };
-        let found = ca.index.statuses(&ca.name, vec![serial]).await.map_err(Failure::failed)?;
+        let found = ca
+            .index
+            .statuses(&ca.name, vec![serial])
+            .await
+            .map_err(Failure::failed)?;
         let shown = Shown::new(serial, found.first());
-        let history = if found.is_empty() { vec![] } else { history(&ca, serial).await? };
+        let history = if found.is_empty() {
+            vec![]
+        } else {
+            history(&ca, serial).await?
+        };
         if context.json {
             let mut value = serde_json::to_value(&shown).map_err(Failure::failed)?;
             if let Some(fields) = value.as_object_mut() {
                 fields.entry("seq").or_insert(serde_json::Value::Null);
-                fields.insert("history".to_owned(), serde_json::to_value(&history).map_err(Failure::failed)?);
+                fields.insert(
+                    "history".to_owned(),
+                    serde_json::to_value(&history).map_err(Failure::failed)?,
+                );
             }
             if let (Some(fields), Some(known)) = (value.as_object_mut(), &known) {
-                fields.insert("at".to_owned(), serde_json::to_value(known).map_err(Failure::failed)?);
+                fields.insert(
+                    "at".to_owned(),
+                    serde_json::to_value(known).map_err(Failure::failed)?,
+                );
             }
             return print_json(&value);
         }
@@ -92,16 +113,33 @@ impl Lookup {
         let facts = [
             ("since", shown.revoked_at.map(|time| time.to_string())),
             ("reason", shown.reason.map(str::to_owned)),
-            ("invalidity date", shown.invalidity_date.map(|time| time.to_string())),
-            ("certificate ends", shown.not_after.map(|time| time.to_string())),
+            (
+                "invalidity date",
+                shown.invalidity_date.map(|time| time.to_string()),
+            ),
+            (
+                "certificate ends",
+                shown.not_after.map(|time| time.to_string()),
+            ),
         ];
         for (what, value) in facts {
             if let Some(value) = value {
                 print(format_args!("  {what}: {value}"))?;
             }
         }
-        for Happened { seq, at, event, actor, comment } in &history {
-            print(format_args!("  change set {seq}, {at}: {event} by {}{}", named(actor), spaced(comment)))?;
+        for Happened {
+            seq,
+            at,
+            event,
+            actor,
+            comment,
+        } in &history
+        {
+            print(format_args!(
+                "  change set {seq}, {at}: {event} by {}{}",
+                named(actor),
+                spaced(comment)
+            ))?;
         }
         Ok(())
     }
@@ -109,27 +147,53 @@ impl Lookup {
 
 /// An auditor's answer.
 fn tell_known(known: &verify::Known, at: Timestamp) -> Result<(), Failure> {
-    let Some(number) = known.crl_number else { return print(format_args!("at {at}: no CRL was out yet")) };
+    let Some(number) = known.crl_number else {
+        return print(format_args!("at {at}: no CRL was out yet"));
+    };
     let listed = match known.revoked_at {
-        Some(since) => format!("listed, revoked since {since}, reason {}", known.reason.unwrap_or("unspecified")),
+        Some(since) => format!(
+            "listed, revoked since {since}, reason {}",
+            known.reason.unwrap_or("unspecified")
+        ),
         None => "not listed".to_owned(),
     };
-    let stale = if known.is_current { "" } else { ", which was stale by then" };
+    let stale = if known.is_current {
+        ""
+    } else {
+        ", which was stale by then"
+    };
     let published = health::or_none(known.published_at);
-    print(format_args!("at {at}: {listed}, by CRL number {number}, published {published}{stale}"))
+    print(format_args!(
+        "at {at}: {listed}, by CRL number {number}, published {published}{stale}"
+    ))
 }
 
 fn spaced(comment: &str) -> String {
-    if comment.is_empty() { String::new() } else { format!(" ({})", one_line(comment)) }
+    if comment.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", one_line(comment))
+    }
 }
 
 fn named(actor: &str) -> String {
-    if actor.is_empty() { "somebody unnamed".to_owned() } else { one_line(actor) }
+    if actor.is_empty() {
+        "somebody unnamed".to_owned()
+    } else {
+        one_line(actor)
+    }
 }
 
-/// What somebody else wrote, without what could make a line of its own, or tell the terminal something.
+/// What somebody else wrote, without what could make a line of its own, or tell the terminal
+/// something.
 fn one_line(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let shown = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     text.chars().map(shown).collect()
 }
 
@@ -137,11 +201,20 @@ async fn history(ca: &crate::ca::Ca, serial: Serial) -> Result<Vec<Happened>, Fa
     let mut history = Vec::new();
     let mut seq = 0;
     loop {
-        let page = ca.index.journal(&ca.name, seq, PAGE).await.map_err(Failure::failed)?;
-        let Some(last) = page.last() else { return Ok(history) };
+        let page = ca
+            .index
+            .journal(&ca.name, seq, PAGE)
+            .await
+            .map_err(Failure::failed)?;
+        let Some(last) = page.last() else {
+            return Ok(history);
+        };
         seq = last.set.seq;
         for Linked { set, .. } in &page {
-            let change = set.changes.iter().find(|(_, status)| status.serial == serial);
+            let change = set
+                .changes
+                .iter()
+                .find(|(_, status)| status.serial == serial);
             history.extend(change.map(|(event, _)| Happened {
                 seq: set.seq,
                 at: set.at.to_string(),
@@ -157,11 +230,21 @@ pub(super) async fn log(context: &Context, of: &OfIssuer) -> Result<(), Failure>
     let ca = context.ca(&of.issuer).await?;
     let mut seq = 0;
     loop {
-        let page = ca.index.journal(&ca.name, seq, PAGE).await.map_err(Failure::failed)?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let page = ca
+            .index
+            .journal(&ca.name, seq, PAGE)
+            .await
+            .map_err(Failure::failed)?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
         seq = last.set.seq;
         for linked in &page {
-            if context.json { print_json(&logged(linked))? } else { print_logged(linked)? }
+            if context.json {
+                print_json(&logged(linked))?
+            } else {
+                print_logged(linked)?
+            }
         }
     }
 }
@@ -169,7 +252,10 @@ pub(super) async fn log(context: &Context, of: &OfIssuer) -> Result<(), Failure>
 fn logged(linked: &Linked) -> serde_json::Value {
     let set = &linked.set;
     let change = |(event, status): &(Event, crate::core::revocation::Status)| {
-        let shown = Shown { seq: None, ..Shown::new(status.serial, Some(status)) };
+        let shown = Shown {
+            seq: None,
+            ..Shown::new(status.serial, Some(status))
+        };
         let mut value = serde_json::to_value(shown).unwrap_or_default();
         if let Some(fields) = value.as_object_mut() {
             fields.insert("event".to_owned(), event.name().into());
@@ -188,13 +274,30 @@ const NAMED: usize = 3;
 
 fn print_logged(linked: &Linked) -> Result<(), Failure> {
     let set = &linked.set;
-    let changes = set.changes.iter().take(NAMED).map(|(event, status)| format!("{} {}", event.name(), status.serial));
+    let changes = set
+        .changes
+        .iter()
+        .take(NAMED)
+        .map(|(event, status)| format!("{} {}", event.name(), status.serial));
     let changes: Vec<_> = changes.collect();
-    let changes = if changes.is_empty() { "no certificate, a remark".to_owned() } else { changes.join(", ") };
+    let changes = if changes.is_empty() {
+        "no certificate, a remark".to_owned()
+    } else {
+        changes.join(", ")
+    };
     let more = set.changes.len().saturating_sub(NAMED);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
     let comment = spaced(&set.comment);
-    print(format_args!("{}  {}  {}: {changes}{more}{comment}", set.seq, set.at, named(&set.actor)))
+    print(format_args!(
+        "{}  {}  {}: {changes}{more}{comment}",
+        set.seq,
+        set.at,
+        named(&set.actor)
+    ))
 }
 
 pub(super) async fn status(context: &Context) -> Result<(), Failure> {
@@ -208,21 +311,45 @@ pub(super) async fn status(context: &Context) -> Result<(), Failure> {
     } else {
         all.iter().try_for_each(print_status)?;
     }
-    if all.iter().all(|one| one.problems.is_empty()) { Ok(()) } else { Err(Failure::Problem) }
+    if all.iter().all(|one| one.problems.is_empty()) {
+        Ok(())
+    } else {
+        Err(Failure::Problem)
+    }
 }
 
 fn print_status(status: &IssuerStatus) -> Result<(), Failure> {
     print(&status.name)?;
     let (entries, bytes) = (or_none(status.entries), or_none(status.bytes));
-    print(format_args!("  CRL number:  {} ({entries} entries, {bytes} octets)", or_none(status.crl_number)))?;
-    print(format_args!("  thisUpdate:  {}", or_none(status.this_update)))?;
-    print(format_args!("  nextUpdate:  {}", or_none(status.next_update)))?;
+    print(format_args!(
+        "  CRL number:  {} ({entries} entries, {bytes} octets)",
+        or_none(status.crl_number)
+    ))?;
+    print(format_args!(
+        "  thisUpdate:  {}",
+        or_none(status.this_update)
+    ))?;
+    print(format_args!(
+        "  nextUpdate:  {}",
+        or_none(status.next_update)
+    ))?;
     let (revoked, held, valid) = (status.revoked, status.held, status.valid);
     let seq = or_none(status.seq);
-    print(format_args!("  index:       change set {seq}; {revoked} revoked, {held} held, {valid} valid"))?;
-    print(format_args!("  credential:  ends {}", or_none(status.credential_not_after)))?;
-    print(format_args!("  certificate: ends {}", or_none(status.ca_not_after)))?;
-    status.problems.iter().try_for_each(|problem| print(format_args!("  PROBLEM: {problem}")))
+    print(format_args!(
+        "  index:       change set {seq}; {revoked} revoked, {held} held, {valid} valid"
+    ))?;
+    print(format_args!(
+        "  credential:  ends {}",
+        or_none(status.credential_not_after)
+    ))?;
+    print(format_args!(
+        "  certificate: ends {}",
+        or_none(status.ca_not_after)
+    ))?;
+    status
+        .problems
+        .iter()
+        .try_for_each(|problem| print(format_args!("  PROBLEM: {problem}")))
 }
 
 /// `rescind urls`.
@@ -238,25 +365,45 @@ pub(super) struct Urls {
 
 impl Urls {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let serial = self.serial.as_deref().map(schema::serial).transpose().map_err(Failure::failed)?;
+        let serial = self
+            .serial
+            .as_deref()
+            .map(schema::serial)
+            .transpose()
+            .map_err(Failure::failed)?;
         let config = context.configuration()?;
         let ca = context.ca(&self.issuer).await?;
         let (url, name) = (&config.http.public_url, &ca.name);
-        let full = || ca.crl.distribution_points.first().cloned().unwrap_or_else(|| format!("{url}/crl/{name}.crl"));
+        let full = || {
+            ca.crl
+                .distribution_points
+                .first()
+                .cloned()
+                .unwrap_or_else(|| format!("{url}/crl/{name}.crl"))
+        };
         let crl = match serial {
             Some(serial) if ca.crl.shards > 1 => {
                 let shard = Scope::Shard(Shard::of(&serial, ca.crl.shards));
-                ca.crl.points_of(shard).into_iter().next().unwrap_or_else(full)
+                ca.crl
+                    .points_of(shard)
+                    .into_iter()
+                    .next()
+                    .unwrap_or_else(full)
             }
             // The full CRL is there beside the shards, and good for every certificate.
             _ => full(),
         };
-        let delta = ca.crl.delta.as_ref().filter(|_| ca.crl.shards == 1).map(|(url, _)| url);
+        let delta = ca
+            .crl
+            .delta
+            .as_ref()
+            .filter(|_| ca.crl.shards == 1)
+            .map(|(url, _)| url);
         let (issuer, ocsp) = (format!("{url}/ca/{name}.cer"), format!("{url}/ocsp"));
         if context.json {
-            return print_json(
-                &serde_json::json!({ "crl": crl, "freshest_crl": delta, "ca_issuers": issuer, "ocsp": ocsp }),
-            );
+            return print_json(&serde_json::json!({
+                "crl": crl, "freshest_crl": delta, "ca_issuers": issuer, "ocsp": ocsp,
+            }));
         }
         print(format_args!("CRL distribution point:        {crl}"))?;
         if let Some(delta) = delta {
@@ -278,9 +425,17 @@ pub(super) fn config(context: &Context) -> Result<(), Failure> {
             let value = serde_json::json!({ "value": text, "source": source.to_string() });
             all.insert(path.to_owned(), value);
         } else {
-            let source = if *source == Source::Default { "default".to_owned() } else { source.to_string() };
+            let source = if *source == Source::Default {
+                "default".to_owned()
+            } else {
+                source.to_string()
+            };
             print(format_args!("{path} = {text:?}  # {source}"))?;
         }
     }
-    if context.json { print_json(&all) } else { Ok(()) }
+    if context.json {
+        print_json(&all)
+    } else {
+        Ok(())
+    }
 }

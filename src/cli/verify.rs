@@ -23,18 +23,26 @@ impl Verify {
         let (mut lines, mut errors) = (vec![], vec![]);
         for ca in &cas {
             let spinner = ProgressBar::new_spinner();
-            let result = verify::verify(ca, |what| spinner.set_message(format!("{}: {what}", ca.name))).await;
+            let result = verify::verify(ca, |what| {
+                spinner.set_message(format!("{}: {what}", ca.name))
+            })
+            .await;
             spinner.finish_and_clear();
             let error = result.as_ref().err().map(ToString::to_string);
             let report = result.unwrap_or_default();
             lines.push(serde_json::json!({
-                "name": ca.name, "seq": report.seq, "rows": report.rows, "crls": report.crls, "difference": error,
+                "name": ca.name,
+                "seq": report.seq,
+                "rows": report.rows,
+                "crls": report.crls,
+                "difference": error,
             }));
             match error {
                 Some(error) => errors.push(format!("{}: {error}", ca.name)),
                 None if context.json => {}
                 None => print(format_args!(
-                    "{}: {} change sets, {} status rows and {} archived CRLs are as they were written",
+                    "{}: {} change sets, {} status rows and {} archived CRLs are as they were \
+                     written",
                     ca.name, report.seq, report.rows, report.crls
                 ))?,
             }
@@ -42,6 +50,10 @@ impl Verify {
         if context.json {
             print_json(&serde_json::json!({ "issuers": lines }))?;
         }
-        if errors.is_empty() { Ok(()) } else { Err(Failure::Failed(errors.join("\nrescind: "))) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Failed(errors.join("\nrescind: ")))
+        }
     }
 }

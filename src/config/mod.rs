@@ -1,7 +1,8 @@
 //! Configuration: what is to be published, where everything is, and how long it is valid.
 //!
-//! [`settings`] knows every key with its default and collects values from file and environment, each with its
-//! source; this module turns them into checked values. URLs pick the drivers, so there is no mode flag.
+//! [`settings`] knows every key with its default and collects values from file and environment,
+//! each with its source; this module turns them into checked values. URLs pick the drivers, so
+//! there is no mode flag.
 
 pub mod settings;
 
@@ -83,7 +84,8 @@ pub struct IssuerConfig {
     pub name: String,
     /// The CA certificate: a file, or a certificate in a vault.
     pub certificate: Location,
-    /// The CA key: a file, or a key in a vault; none for the key that belongs to the vault's certificate.
+    /// The CA key: a file, or a key in a vault; none for the key that belongs to the vault's
+    /// certificate.
     pub key: Option<Location>,
     /// The OCSP credential: a file, or a secret in a vault.
     pub credential: Location,
@@ -114,7 +116,8 @@ pub struct CrlConfig {
     pub shards: u16,
     /// Which certificates there are at all.
     pub contains: Contains,
-    /// How long after the CA certificate's end its last CRLs are valid; none: no longer than others.
+    /// How long after the CA certificate's end its last CRLs are valid; none: no longer than
+    /// others.
     pub final_validity: Option<Duration>,
     /// Octets of a CRL from which to warn, and from which some relying parties no longer read it.
     pub sizes: (u64, u64),
@@ -126,7 +129,10 @@ impl CrlConfig {
     /// What is published, in this order.
     pub fn scopes(&self) -> impl Iterator<Item = Scope> {
         let delta = self.delta.is_some().then_some(Scope::Delta);
-        [Scope::Full].into_iter().chain(delta).chain(self.shards().map(Scope::Shard))
+        [Scope::Full]
+            .into_iter()
+            .chain(delta)
+            .chain(self.shards().map(Scope::Shard))
     }
 
     /// The shards; none where the full CRL is all.
@@ -142,11 +148,16 @@ impl CrlConfig {
         }
     }
 
-    /// The URLs of a scope's issuing distribution point. RFC 5280 §5.2.4: a delta CRL has that of its base.
+    /// The URLs of a scope's issuing distribution point. RFC 5280 §5.2.4: a delta CRL has that of
+    /// its base.
     pub fn points_of(&self, scope: Scope) -> Vec<String> {
         match scope {
             Scope::Full | Scope::Delta => self.distribution_points.clone(),
-            Scope::Shard(shard) => self.shard_points.iter().map(|url| url.replace("{shard}", &shard.name())).collect(),
+            Scope::Shard(shard) => self
+                .shard_points
+                .iter()
+                .map(|url| url.replace("{shard}", &shard.name()))
+                .collect(),
         }
     }
 }
@@ -209,41 +220,90 @@ impl Config {
     pub fn from_values(values: &Values, folder: &Path) -> Result<Self, ConfigError> {
         let read = Read { values, folder };
         let storage = Storage {
-            index: read.location("storage.index", is_account, "https://ACCOUNT.table.core.windows.net")?,
-            shelf: read.location("storage.shelf", is_container, "https://ACCOUNT.blob.core.windows.net/CONTAINER")?,
+            index: read.location(
+                "storage.index",
+                is_account,
+                "https://ACCOUNT.table.core.windows.net",
+            )?,
+            shelf: read.location(
+                "storage.shelf",
+                is_container,
+                "https://ACCOUNT.blob.core.windows.net/CONTAINER",
+            )?,
             archive: read.location(
                 "storage.archive",
                 is_container,
                 "https://ACCOUNT.blob.core.windows.net/CONTAINER",
             )?,
-            state: read.location("storage.state", is_container, "https://ACCOUNT.blob.core.windows.net/CONTAINER")?,
+            state: read.location(
+                "storage.state",
+                is_container,
+                "https://ACCOUNT.blob.core.windows.net/CONTAINER",
+            )?,
         };
-        let listen = read.parse("http.listen", "is not an address like 127.0.0.1:8080", |text| text.parse().ok())?;
-        let public_url = read.parse("http.public_url", "is not an http:// or https:// URL", |text| {
-            let url = if text.is_empty() { format!("http://{listen}") } else { text.to_owned() };
-            (url.starts_with("http://") || url.starts_with("https://")).then(|| url.trim_end_matches('/').to_owned())
-        })?;
-        let issuers: Vec<_> = (0..values.issuers()).map(|at| read.issuer(at, &public_url)).collect::<Result<_, _>>()?;
+        let listen = read.parse(
+            "http.listen",
+            "is not an address like 127.0.0.1:8080",
+            |text| text.parse().ok(),
+        )?;
+        let public_url = read.parse(
+            "http.public_url",
+            "is not an http:// or https:// URL",
+            |text| {
+                let url = if text.is_empty() {
+                    format!("http://{listen}")
+                } else {
+                    text.to_owned()
+                };
+                (url.starts_with("http://") || url.starts_with("https://"))
+                    .then(|| url.trim_end_matches('/').to_owned())
+            },
+        )?;
+        let issuers: Vec<_> = (0..values.issuers())
+            .map(|at| read.issuer(at, &public_url))
+            .collect::<Result<_, _>>()?;
         if issuers.is_empty() {
-            let what = "no issuer is configured; add an [[issuer]] with name, certificate, key and credential";
+            let what = "no issuer is configured; add an [[issuer]] with name, certificate, key and \
+                        credential";
             return Err(ConfigError::Whole(what.to_owned()));
         }
         for (at, issuer) in issuers.iter().enumerate() {
             if issuers[..at].iter().any(|other| other.name == issuer.name) {
-                return Err(ConfigError::Whole(format!("two issuers are named {:?}; names must differ", issuer.name)));
+                return Err(ConfigError::Whole(format!(
+                    "two issuers are named {:?}; names must differ",
+                    issuer.name
+                )));
             }
         }
-        let aliases = (0..values.aliases()).map(|at| read.alias(at, &issuers)).collect::<Result<_, _>>()?;
-        Ok(Self { storage, http: Http { listen, public_url }, issuers, aliases })
+        let aliases = (0..values.aliases())
+            .map(|at| read.alias(at, &issuers))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            storage,
+            http: Http { listen, public_url },
+            issuers,
+            aliases,
+        })
     }
 }
 
 impl Config {
     /// Whether anything is in Azure.
     pub fn needs_azure(&self) -> bool {
-        let Storage { index, shelf, archive, state } = &self.storage;
+        let Storage {
+            index,
+            shelf,
+            archive,
+            state,
+        } = &self.storage;
         let of_issuers = self.issuers.iter().flat_map(|issuer| {
-            [Some(&issuer.certificate), issuer.key.as_ref(), Some(&issuer.credential)].into_iter().flatten()
+            [
+                Some(&issuer.certificate),
+                issuer.key.as_ref(),
+                Some(&issuer.credential),
+            ]
+            .into_iter()
+            .flatten()
         });
         let mut all = [index, shelf, archive, state].into_iter().chain(of_issuers);
         all.any(|location| matches!(location, Location::Azure(_)))
@@ -257,7 +317,12 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
-    fn parse<T>(&self, key: &str, what: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+    fn parse<T>(
+        &self,
+        key: &str,
+        what: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
         let (text, _) = self.values.text(key);
         parse(text).ok_or_else(|| self.error(key, what))
     }
@@ -273,19 +338,30 @@ impl Read<'_> {
     }
 
     /// A `file:` path, or a URL that `fits`; `form` shows one that does.
-    fn location(&self, key: &str, fits: impl Fn(&Url) -> bool, form: &str) -> Result<Location, ConfigError> {
+    fn location(
+        &self,
+        key: &str,
+        fits: impl Fn(&Url) -> bool,
+        form: &str,
+    ) -> Result<Location, ConfigError> {
         let (text, _) = self.values.text(key);
         match text.strip_prefix("file:") {
             Some("") => return Err(self.error(key, "names no file")),
             Some(path) => return Ok(Location::File(self.folder.join(path))),
             None if text.is_empty() => {
-                return Err(self.error(key, format!("must be given: \"file:PATH\", or a URL like {form}")));
+                return Err(self.error(
+                    key,
+                    format!("must be given: \"file:PATH\", or a URL like {form}"),
+                ));
             }
             None => {}
         }
         match Url::parse(text) {
             Ok(url) if fits(&url) => Ok(Location::Azure(url)),
-            _ => Err(self.error(key, format!("is neither \"file:PATH\" nor a URL like {form}"))),
+            _ => Err(self.error(
+                key,
+                format!("is neither \"file:PATH\" nor a URL like {form}"),
+            )),
         }
     }
 
@@ -295,8 +371,9 @@ impl Read<'_> {
     }
 
     fn duration(&self, key: &str) -> Result<Duration, ConfigError> {
-        let duration =
-            self.parse(key, "is not a duration like 90s, 10m, 12h or 7d", |text| humantime::parse_duration(text).ok())?;
+        let duration = self.parse(key, "is not a duration like 90s, 10m, 12h or 7d", |text| {
+            humantime::parse_duration(text).ok()
+        })?;
         if duration.subsec_nanos() != 0 {
             return Err(self.error(key, "is not whole seconds"));
         }
@@ -304,12 +381,18 @@ impl Read<'_> {
     }
 
     fn off_or_duration(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
-        if self.values.text(key).0 == "off" { Ok(None) } else { self.duration(key).map(Some) }
+        if self.values.text(key).0 == "off" {
+            Ok(None)
+        } else {
+            self.duration(key).map(Some)
+        }
     }
 
     fn issuer(&self, at: usize, public_url: &str) -> Result<IssuerConfig, ConfigError> {
         let key = |key: &str| format!("issuer.{at}.{key}");
-        let name = self.parse(&key("name"), NAME_RULE, |text| is_name(text).then(|| text.to_owned()))?;
+        let name = self.parse(&key("name"), NAME_RULE, |text| {
+            is_name(text).then(|| text.to_owned())
+        })?;
         let signature = self.parse(
             &key("signature"),
             "is not auto, or one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512",
@@ -335,56 +418,94 @@ impl Read<'_> {
     }
 
     fn alias(&self, at: usize, issuers: &[IssuerConfig]) -> Result<Alias, ConfigError> {
-        let mount = self.parse(&format!("alias.{at}.mount"), "is not a mount like pki_int", |text| {
-            let text = text.trim_matches('/');
-            (!text.is_empty()).then(|| text.to_owned())
-        })?;
-        let issuer = self.parse(&format!("alias.{at}.issuer"), "is not the name of an [[issuer]]", |text| {
-            issuers.iter().find(|issuer| issuer.name == text).map(|issuer| issuer.name.clone())
-        })?;
+        let mount = self.parse(
+            &format!("alias.{at}.mount"),
+            "is not a mount like pki_int",
+            |text| {
+                let text = text.trim_matches('/');
+                (!text.is_empty()).then(|| text.to_owned())
+            },
+        )?;
+        let issuer = self.parse(
+            &format!("alias.{at}.issuer"),
+            "is not the name of an [[issuer]]",
+            |text| {
+                issuers
+                    .iter()
+                    .find(|issuer| issuer.name == text)
+                    .map(|issuer| issuer.name.clone())
+            },
+        )?;
         Ok(Alias { mount, issuer })
     }
 
     /// `url` is where the issuer's CRLs are fetched, without what tells them apart.
     fn crl(&self, section: &str, url: &str) -> Result<CrlConfig, ConfigError> {
         let key = |key: &str| format!("{section}.{key}");
-        let (shard_points, distribution_points) =
-            self.distribution_points(&key("idp"))?.into_iter().partition::<Vec<_>, _>(|url| url.contains("{shard}"));
-        let shard_points = if shard_points.is_empty() { vec![format!("{url}/{{shard}}.crl")] } else { shard_points };
+        let (shard_points, distribution_points) = self
+            .distribution_points(&key("idp"))?
+            .into_iter()
+            .partition::<Vec<_>, _>(|url| url.contains("{shard}"));
+        let shard_points = if shard_points.is_empty() {
+            vec![format!("{url}/{{shard}}.crl")]
+        } else {
+            shard_points
+        };
         let delta = self.off_or_duration(&key("delta"))?;
         let crl = CrlConfig {
             validity: self.duration(&key("validity"))?,
             // RFC 5280 §5.2.4: whenever a delta CRL is issued, so is a complete one.
-            refresh: delta.iter().map(|delta| *delta / 2).fold(self.duration(&key("refresh"))?, Duration::min),
+            refresh: delta
+                .iter()
+                .map(|delta| *delta / 2)
+                .fold(self.duration(&key("refresh"))?, Duration::min),
             backdate: self.duration(&key("backdate"))?,
             distribution_points,
             shard_points,
             delta: delta.map(|delta| (format!("{url}-delta.crl"), delta)),
             shards: self.parse(&key("shards"), "is not a power of two up to 256", |text| {
-                text.parse().ok().filter(|count: &u16| count.is_power_of_two() && *count <= MAX_SHARDS)
+                text.parse()
+                    .ok()
+                    .filter(|count: &u16| count.is_power_of_two() && *count <= MAX_SHARDS)
             })?,
-            contains: self.parse(&key("contains"), "is not all, user or ca", |text| match text {
-                "all" => Some(Contains::All),
-                "user" => Some(Contains::User),
-                "ca" => Some(Contains::Ca),
-                _ => None,
-            })?,
+            contains: self.parse(
+                &key("contains"),
+                "is not all, user or ca",
+                |text| match text {
+                    "all" => Some(Contains::All),
+                    "user" => Some(Contains::User),
+                    "ca" => Some(Contains::Ca),
+                    _ => None,
+                },
+            )?,
             final_validity: self.off_or_duration(&key("final_validity"))?,
             sizes: {
-                let octets = |name| self.parse(&key(name), "is not a number of octets", |text| text.parse().ok());
+                let octets = |name| {
+                    self.parse(&key(name), "is not a number of octets", |text| {
+                        text.parse().ok()
+                    })
+                };
                 (octets("size_warning")?, octets("size_alarm")?)
             },
-            keep_expired: self.parse(&key("keep_expired"), "is not true or false", |text| text.parse().ok())?,
+            keep_expired: self.parse(&key("keep_expired"), "is not true or false", |text| {
+                text.parse().ok()
+            })?,
         };
         if crl.refresh + crl.backdate >= crl.validity {
-            let what = "must be longer than refresh and backdate together, or CRLs would go stale before the next one";
+            let what = "must be longer than refresh and backdate together, or CRLs would go stale \
+                        before the next one";
             return Err(self.error(&key("validity"), what));
         }
         // RFC 5280 §5.1.2.5 times are seconds; leave room for at least one retry by the timer.
         if crl.refresh < Duration::from_secs(60) {
-            return Err(self.error(&key("refresh"), "is shorter than a minute, the timer's tick"));
+            return Err(self.error(
+                &key("refresh"),
+                "is shorter than a minute, the timer's tick",
+            ));
         }
-        if delta.is_some_and(|delta| delta < 2 * crl.backdate.max(Duration::from_secs(120)) || delta > crl.validity) {
+        if delta.is_some_and(|delta| {
+            delta < 2 * crl.backdate.max(Duration::from_secs(120)) || delta > crl.validity
+        }) {
             let what = "must be at least four minutes and twice backdate, and at most validity";
             return Err(self.error(&key("delta"), what));
         }
@@ -396,7 +517,9 @@ impl Read<'_> {
         if urls == ["auto"] {
             return Ok(vec![]);
         }
-        let good = |url: &String| url.starts_with("http://") && url.is_ascii() && !url.contains(char::is_whitespace);
+        let good = |url: &String| {
+            url.starts_with("http://") && url.is_ascii() && !url.contains(char::is_whitespace)
+        };
         match urls.iter().all(good) && !urls.is_empty() {
             true => Ok(urls.to_vec()),
             // RFC 5280 §4.2.1.13: http or ldap; and https would need the very check it is part of.
@@ -407,12 +530,13 @@ impl Read<'_> {
     fn ocsp(&self, section: &str) -> Result<OcspConfig, ConfigError> {
         let key = |key: &str| format!("{section}.{key}");
         let what = "is not \"p256\", \"rsa2048\" or \"p256+rsa2048\"";
-        let (credential_key, rsa_too) = self.parse(&key("credential_key"), what, |text| match text {
-            "p256" => Some((NewKey::P256, false)),
-            "rsa2048" => Some((NewKey::Rsa2048, false)),
-            "p256+rsa2048" => Some((NewKey::P256, true)),
-            _ => None,
-        })?;
+        let (credential_key, rsa_too) =
+            self.parse(&key("credential_key"), what, |text| match text {
+                "p256" => Some((NewKey::P256, false)),
+                "rsa2048" => Some((NewKey::Rsa2048, false)),
+                "p256+rsa2048" => Some((NewKey::P256, true)),
+                _ => None,
+            })?;
         let ocsp = OcspConfig {
             validity: self.duration(&key("validity"))?,
             backdate: self.duration(&key("backdate"))?,
@@ -432,14 +556,16 @@ impl Read<'_> {
             credential_validity: self.duration(&key("credential_validity"))?,
         };
         if ocsp.backdate * 2 >= ocsp.validity {
-            return Err(
-                self.error(&key("validity"), "must be more than twice backdate: answers are replaced at half of it")
-            );
+            return Err(self.error(
+                &key("validity"),
+                "must be more than twice backdate: answers are replaced at half of it",
+            ));
         }
         if ocsp.max_staleness < Duration::from_secs(10) {
-            return Err(
-                self.error(&key("max_staleness"), "is shorter than 10s, twice the time between looks at the index")
-            );
+            return Err(self.error(
+                &key("max_staleness"),
+                "is shorter than 10s, twice the time between looks at the index",
+            ));
         }
         if ocsp.credential_validity < Duration::from_secs(3600) {
             return Err(self.error(&key("credential_validity"), "is shorter than an hour"));
@@ -448,7 +574,8 @@ impl Read<'_> {
     }
 }
 
-/// Whether a URL may be that of a storage account. Only Azurite and its like speak plain HTTP, on this machine.
+/// Whether a URL may be that of a storage account. Only Azurite and its like speak plain HTTP, on
+/// this machine.
 fn is_account(url: &Url) -> bool {
     let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && is_local))
@@ -460,12 +587,15 @@ fn is_container(url: &Url) -> bool {
 }
 
 /// The rule for issuer names, as an error says it.
-const NAME_RULE: &str =
-    "is not a name of 1 to 63 lower-case letters, digits and hyphens that begins with a letter or digit";
+const NAME_RULE: &str = "is not a name of 1 to 63 lower-case letters, digits and hyphens that \
+                         begins with a letter or digit";
 
-/// Whether an issuer may have this name: it stands in URLs, file names, blob names and table keys. A name cannot
-/// end like another issuer's delta or shard.
+/// Whether an issuer may have this name: it stands in URLs, file names, blob names and table keys.
+/// A name cannot end like another issuer's delta or shard.
 fn is_name(text: &str) -> bool {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len()) && text.chars().all(good) && !text.starts_with('-') && !text.ends_with("-delta")
+    (1..=63).contains(&text.len())
+        && text.chars().all(good)
+        && !text.starts_with('-')
+        && !text.ends_with("-delta")
 }

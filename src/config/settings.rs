@@ -16,7 +16,11 @@ pub struct Setting {
 }
 
 const fn setting(key: &'static str, default: &'static str, about: &'static str) -> Setting {
-    Setting { key, default, about }
+    Setting {
+        key,
+        default,
+        about,
+    }
 }
 
 /// Every key. The README's table is made from it, and a test holds the two together.
@@ -29,42 +33,82 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "storage.shelf",
         "file:data/shelf",
-        "where relying parties fetch CRLs: a directory, or `https://ACCOUNT.blob.core.windows.net/crl`",
+        "where relying parties fetch CRLs: a directory, or \
+         `https://ACCOUNT.blob.core.windows.net/crl`",
     ),
-    setting("storage.archive", "file:data/archive", "every CRL ever published, likewise"),
-    setting("storage.state", "file:data/state", "what can be rebuilt, likewise"),
-    setting("http.listen", "127.0.0.1:8080", "address and port to serve on"),
-    setting("http.public_url", "", "what relying parties call the server; `http://` and `listen` if left out"),
-    setting("issuer.name", "", "name in the index, on the shelf and in URLs"),
+    setting(
+        "storage.archive",
+        "file:data/archive",
+        "every CRL ever published, likewise",
+    ),
+    setting(
+        "storage.state",
+        "file:data/state",
+        "what can be rebuilt, likewise",
+    ),
+    setting(
+        "http.listen",
+        "127.0.0.1:8080",
+        "address and port to serve on",
+    ),
+    setting(
+        "http.public_url",
+        "",
+        "what relying parties call the server; `http://` and `listen` if left out",
+    ),
+    setting(
+        "issuer.name",
+        "",
+        "name in the index, on the shelf and in URLs",
+    ),
     setting(
         "issuer.certificate",
         "",
         "the CA certificate, PEM or DER; or `https://VAULT.vault.azure.net/certificates/NAME`",
     ),
-    setting("issuer.key", "", "the CA's private key, PEM, or `…/keys/NAME`; left out: the vault certificate's own"),
+    setting(
+        "issuer.key",
+        "",
+        "the CA's private key, PEM, or `…/keys/NAME`; left out: the vault certificate's own",
+    ),
     setting(
         "issuer.credential",
         "file:data/{name}-ocsp.pem",
         "the OCSP responder's key and certificate: a file, or `…/secrets/NAME`",
     ),
-    setting("issuer.signature", "auto", "`RS256` … `PS512`, `ES256` …; `auto`: what is usual for the key"),
+    setting(
+        "issuer.signature",
+        "auto",
+        "`RS256` … `PS512`, `ES256` …; `auto`: what is usual for the key",
+    ),
     setting("issuer.crl.validity", "7d", "nextUpdate - thisUpdate"),
-    setting("issuer.crl.refresh", "1d", "republish at this age even if nothing changed"),
-    setting("issuer.crl.backdate", "10m", "thisUpdate is this much before now, for clocks that run behind"),
+    setting(
+        "issuer.crl.refresh",
+        "1d",
+        "republish at this age even if nothing changed",
+    ),
+    setting(
+        "issuer.crl.backdate",
+        "10m",
+        "thisUpdate is this much before now, for clocks that run behind",
+    ),
     setting(
         "issuer.crl.delta",
         "off",
-        "`off`, or the validity of delta CRLs such as `4h`; replaced, with the full CRL, at half of it",
+        "`off`, or the validity of delta CRLs such as `4h`; replaced, with the full CRL, at half \
+         of it",
     ),
     setting(
         "issuer.crl.shards",
         "1",
-        "power of two up to 256: so many CRLs beside the full one, by the last octet of the serial modulo this",
+        "power of two up to 256: so many CRLs beside the full one, by the last octet of the serial \
+         modulo this",
     ),
     setting(
         "issuer.crl.idp",
         "auto",
-        "`auto`: none on a full CRL, its own URL on a shard; or a list of http:// URLs, with `{shard}` in those of shards",
+        "`auto`: none on a full CRL, its own URL on a shard; or a list of http:// URLs, with \
+         `{shard}` in those of shards",
     ),
     setting(
         "issuer.crl.contains",
@@ -74,18 +118,39 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "issuer.crl.final_validity",
         "off",
-        "CRLs made in the CA certificate's last days stay valid this long after its end, such as `365d`",
+        "CRLs made in the CA certificate's last days stay valid this long after its end, such as \
+         `365d`",
     ),
     setting(
         "issuer.crl.size_warning",
         "10000000",
         "octets of a CRL from which `status` warns (Microsoft's root programme §3.1.10)",
     ),
-    setting("issuer.crl.size_alarm", "44000000", "octets of a CRL from which Entra no longer reads it"),
-    setting("issuer.crl.keep_expired", "false", "`true`: never drop expired certificates, and say so"),
-    setting("issuer.ocsp.validity", "12h", "nextUpdate - thisUpdate; answers are replaced at half of it"),
-    setting("issuer.ocsp.backdate", "5m", "thisUpdate and producedAt are this much before now"),
-    setting("issuer.ocsp.max_staleness", "10m", "answer `tryLater` when the index was out of reach for longer"),
+    setting(
+        "issuer.crl.size_alarm",
+        "44000000",
+        "octets of a CRL from which Entra no longer reads it",
+    ),
+    setting(
+        "issuer.crl.keep_expired",
+        "false",
+        "`true`: never drop expired certificates, and say so",
+    ),
+    setting(
+        "issuer.ocsp.validity",
+        "12h",
+        "nextUpdate - thisUpdate; answers are replaced at half of it",
+    ),
+    setting(
+        "issuer.ocsp.backdate",
+        "5m",
+        "thisUpdate and producedAt are this much before now",
+    ),
+    setting(
+        "issuer.ocsp.max_staleness",
+        "10m",
+        "answer `tryLater` when the index was out of reach for longer",
+    ),
     setting(
         "issuer.ocsp.unlisted",
         "good",
@@ -94,11 +159,24 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "issuer.ocsp.credential_key",
         "p256",
-        "`p256`, `rsa2048` for clients without ECDSA, or `p256+rsa2048`: RSA for those that ask for it",
+        "`p256`, `rsa2048` for clients without ECDSA, or `p256+rsa2048`: RSA for those that ask \
+         for it",
     ),
-    setting("issuer.ocsp.credential_validity", "7d", "life of a credential; renewed at half of it"),
-    setting("alias.mount", "", "serves `/v1/{mount}/…` the way HashiCorp Vault did"),
-    setting("alias.issuer", "", "the name of the issuer that is served there"),
+    setting(
+        "issuer.ocsp.credential_validity",
+        "7d",
+        "life of a credential; renewed at half of it",
+    ),
+    setting(
+        "alias.mount",
+        "",
+        "serves `/v1/{mount}/…` the way HashiCorp Vault did",
+    ),
+    setting(
+        "alias.issuer",
+        "",
+        "the name of the issuer that is served there",
+    ),
 ];
 
 /// Where a value came from.
@@ -176,7 +254,8 @@ pub struct Values {
 pub const PREFIX: &str = "RESCIND__";
 
 impl Values {
-    /// Collects values from the text of a file, if there is one, and from `RESCIND__…` variables, which win.
+    /// Collects values from the text of a file, if there is one, and from `RESCIND__…` variables,
+    /// which win.
     pub fn collect(
         file: Option<(&str, &str)>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -190,9 +269,16 @@ impl Values {
             values.table(&File { name, text }, "", table.get_ref())?;
         }
         values.count_lists();
-        let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        let mut variables: Vec<_> = environment
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .collect();
         // What is for all issuers first, so that what is for one wins.
-        let is_for_one = |name: &str| name[PREFIX.len()..].split("__").any(|part| part.parse::<usize>().is_ok());
+        let is_for_one = |name: &str| {
+            name[PREFIX.len()..]
+                .split("__")
+                .any(|part| part.parse::<usize>().is_ok())
+        };
         variables.sort_by_key(|(name, _)| (is_for_one(name), name.clone()));
         for (name, text) in &variables {
             values.variable(name, text)?;
@@ -201,22 +287,37 @@ impl Values {
         Ok(values)
     }
 
-    fn table(&mut self, file: &File<'_>, prefix: &str, table: &DeTable<'_>) -> Result<(), SettingsError> {
+    fn table(
+        &mut self,
+        file: &File<'_>,
+        prefix: &str,
+        table: &DeTable<'_>,
+    ) -> Result<(), SettingsError> {
         for (key, value) in table {
             let path = format!("{prefix}{}", key.get_ref());
             let origin = file.at(key.span().start);
             match value.get_ref() {
-                DeValue::Table(inner) if is_section(&path) => self.table(file, &format!("{path}."), inner)?,
+                DeValue::Table(inner) if is_section(&path) => {
+                    self.table(file, &format!("{path}."), inner)?
+                }
                 DeValue::Array(items) if path == "issuer" || path == "alias" => {
                     for (at, item) in items.iter().enumerate() {
                         let DeValue::Table(inner) = item.get_ref() else {
-                            return Err(SettingsError::Shape { origin, key: path, what: "must be written [[issuer]]" });
+                            return Err(SettingsError::Shape {
+                                origin,
+                                key: path,
+                                what: "must be written [[issuer]]",
+                            });
                         };
                         self.table(file, &format!("{path}.{at}."), inner)?;
                     }
                 }
                 DeValue::Table(_) if path == "issuer" => {
-                    return Err(SettingsError::Shape { origin, key: path, what: "must be written [[issuer]]" });
+                    return Err(SettingsError::Shape {
+                        origin,
+                        key: path,
+                        what: "must be written [[issuer]]",
+                    });
                 }
                 value => {
                     self.check_known(&path, &origin)?;
@@ -232,21 +333,27 @@ impl Values {
         Ok(())
     }
 
-    /// `RESCIND__ISSUER__0__CRL__REFRESH` sets it for the first issuer, `RESCIND__ISSUER__CRL__REFRESH` for all.
+    /// `RESCIND__ISSUER__0__CRL__REFRESH` sets it for the first issuer,
+    /// `RESCIND__ISSUER__CRL__REFRESH` for all.
     fn variable(&mut self, name: &str, text: &str) -> Result<(), SettingsError> {
         let origin = Source::Environment(name.to_owned());
         let path = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
         self.check_known(&path, &origin)?;
         if path.starts_with("alias.") && !path[6..].starts_with(|c: char| c.is_ascii_digit()) {
             let what = "needs a number: RESCIND__ALIAS__0__…";
-            return Err(SettingsError::Shape { origin, key: path, what });
+            return Err(SettingsError::Shape {
+                origin,
+                key: path,
+                what,
+            });
         }
         let value = (vec![text.to_owned()], origin);
         match path.strip_prefix("issuer.") {
             Some(rest) if !rest.starts_with(|c: char| c.is_ascii_digit()) => {
                 self.issuers = self.issuers.max(1);
                 for at in 0..self.issuers {
-                    self.given.insert(format!("issuer.{at}.{rest}"), value.clone());
+                    self.given
+                        .insert(format!("issuer.{at}.{rest}"), value.clone());
                 }
             }
             _ => {
@@ -259,8 +366,18 @@ impl Values {
 
     fn count_lists(&mut self) {
         let count = |list: &str| {
-            let at = |path: &String| path.strip_prefix(list)?.split('.').next()?.parse::<usize>().ok();
-            self.given.keys().filter_map(at).max().map_or(0, |last| last + 1)
+            let at = |path: &String| {
+                path.strip_prefix(list)?
+                    .split('.')
+                    .next()?
+                    .parse::<usize>()
+                    .ok()
+            };
+            self.given
+                .keys()
+                .filter_map(at)
+                .max()
+                .map_or(0, |last| last + 1)
         };
         let (issuers, aliases) = (count("issuer."), count("alias."));
         self.issuers = self.issuers.max(issuers);
@@ -273,8 +390,14 @@ impl Values {
             return Ok(());
         }
         let known = SETTINGS.iter().map(|setting| setting.key);
-        let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, &plain)).unwrap_or_default();
-        Err(SettingsError::Unknown { origin: origin.clone(), key: plain, nearest: nearest.to_owned() })
+        let nearest = known
+            .min_by_key(|known| strsim::damerau_levenshtein(known, &plain))
+            .unwrap_or_default();
+        Err(SettingsError::Unknown {
+            origin: origin.clone(),
+            key: plain,
+            nearest: nearest.to_owned(),
+        })
     }
 
     fn fill_defaults(&mut self) {
@@ -286,12 +409,19 @@ impl Values {
                 Some(("issuer", rest)) => {
                     for at in 0..self.issuers {
                         let name = self.given.get(&format!("issuer.{at}.name"));
-                        let name = name.and_then(|(texts, _)| texts.first()).map_or("", String::as_str);
-                        put(format!("issuer.{at}.{rest}"), setting.default.replace("{name}", name));
+                        let name = name
+                            .and_then(|(texts, _)| texts.first())
+                            .map_or("", String::as_str);
+                        put(
+                            format!("issuer.{at}.{rest}"),
+                            setting.default.replace("{name}", name),
+                        );
                     }
                 }
                 Some(("alias", rest)) => {
-                    (0..self.aliases).for_each(|at| put(format!("alias.{at}.{rest}"), setting.default.to_owned()));
+                    (0..self.aliases).for_each(|at| {
+                        put(format!("alias.{at}.{rest}"), setting.default.to_owned())
+                    });
                 }
                 _ => put(setting.key.to_owned(), setting.default.to_owned()),
             }
@@ -331,10 +461,14 @@ impl Values {
     }
 }
 
-/// A value as it may be shown: without the signature in a storage URL, which is as good as a password.
+/// A value as it may be shown: without the signature in a storage URL, which is as good as a
+/// password.
 pub fn shown(text: &str) -> String {
     match text.split_once("sig=") {
-        Some((before, behind)) => format!("{before}sig=…{}", behind.find('&').map_or("", |at| &behind[at..])),
+        Some((before, behind)) => format!(
+            "{before}sig=…{}",
+            behind.find('&').map_or("", |at| &behind[at..])
+        ),
         None => text.to_owned(),
     }
 }
@@ -347,20 +481,35 @@ struct File<'a> {
 
 impl File<'_> {
     fn at(&self, offset: usize) -> Source {
-        let line = self.text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1;
-        Source::File { file: self.name.to_owned(), line }
+        let line = self
+            .text
+            .bytes()
+            .take(offset)
+            .filter(|&byte| byte == b'\n')
+            .count()
+            + 1;
+        Source::File {
+            file: self.name.to_owned(),
+            line,
+        }
     }
 }
 
 /// Whether settings stand below this path.
 fn is_section(path: &str) -> bool {
     let section = format!("{}.", without_places(path));
-    section != "issuer." && section != "alias." && SETTINGS.iter().any(|setting| setting.key.starts_with(&section))
+    section != "issuer."
+        && section != "alias."
+        && SETTINGS
+            .iter()
+            .any(|setting| setting.key.starts_with(&section))
 }
 
 /// `issuer.0.crl.validity` as `issuer.crl.validity`.
 fn without_places(path: &str) -> String {
-    let parts = path.split('.').filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit()));
+    let parts = path
+        .split('.')
+        .filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit()));
     parts.collect::<Vec<_>>().join(".")
 }
 
@@ -385,11 +534,14 @@ mod tests {
     use super::*;
 
     fn collect(file: &str, environment: &[(&str, &str)]) -> Result<Values, SettingsError> {
-        let environment = environment.iter().map(|(name, text)| (name.to_string(), text.to_string()));
+        let environment = environment
+            .iter()
+            .map(|(name, text)| (name.to_string(), text.to_string()));
         Values::collect(Some(("rescind.toml", file)), environment)
     }
 
-    const ISSUERS: &str = "[[issuer]]\nname = \"a\"\n[issuer.crl]\nvalidity = \"8d\"\n[[issuer]]\nname = \"b\"\n";
+    const ISSUERS: &str =
+        "[[issuer]]\nname = \"a\"\n[issuer.crl]\nvalidity = \"8d\"\n[[issuer]]\nname = \"b\"\n";
 
     #[test]
     fn values_know_their_source() {
@@ -400,7 +552,10 @@ mod tests {
         };
         assert_eq!(values.issuers(), 2);
         assert_eq!(shown("issuer.0.crl.validity"), "8d rescind.toml:4");
-        assert_eq!(shown("issuer.1.crl.validity"), "9d RESCIND__ISSUER__1__CRL__VALIDITY");
+        assert_eq!(
+            shown("issuer.1.crl.validity"),
+            "9d RESCIND__ISSUER__1__CRL__VALIDITY"
+        );
         assert_eq!(shown("issuer.1.crl.refresh"), "1d default");
         assert_eq!(shown("issuer.0.credential"), "file:data/a-ocsp.pem default");
     }
@@ -414,29 +569,58 @@ mod tests {
 
     #[test]
     fn a_variable_for_one_issuer_wins_over_one_for_all() {
-        let variables = [("RESCIND__ISSUER__0__CRL__REFRESH", "2h"), ("RESCIND__ISSUER__CRL__REFRESH", "3h")];
+        let variables = [
+            ("RESCIND__ISSUER__0__CRL__REFRESH", "2h"),
+            ("RESCIND__ISSUER__CRL__REFRESH", "3h"),
+        ];
         let values = collect(ISSUERS, &variables).unwrap();
-        assert_eq!((values.text("issuer.0.crl.refresh").0, values.text("issuer.1.crl.refresh").0), ("2h", "3h"));
+        assert_eq!(
+            (
+                values.text("issuer.0.crl.refresh").0,
+                values.text("issuer.1.crl.refresh").0
+            ),
+            ("2h", "3h")
+        );
     }
 
     #[test]
     fn signatures_are_not_shown() {
-        assert_eq!(shown("https://a/crl?sv=1&sig=abc&se=2"), "https://a/crl?sv=1&sig=…&se=2");
+        assert_eq!(
+            shown("https://a/crl?sv=1&sig=abc&se=2"),
+            "https://a/crl?sv=1&sig=…&se=2"
+        );
         assert_eq!(shown("https://a/crl?sig=abc"), "https://a/crl?sig=…");
     }
 
     #[test]
     fn environment_alone_is_enough() {
-        let values = collect("", &[("RESCIND__ISSUER__0__NAME", "x"), ("RESCIND__HTTP__LISTEN", "[::1]:1")]).unwrap();
+        let values = collect(
+            "",
+            &[
+                ("RESCIND__ISSUER__0__NAME", "x"),
+                ("RESCIND__HTTP__LISTEN", "[::1]:1"),
+            ],
+        )
+        .unwrap();
         assert_eq!((values.issuers(), values.text("issuer.0.name").0), (1, "x"));
     }
 
     #[test]
     fn unknown_keys_name_the_nearest_known_one() {
-        let error = collect("[storage]\nindx = \"file:x\"\n", &[]).unwrap_err().to_string();
-        assert_eq!(error, "rescind.toml:2: there is no setting storage.indx; did you mean storage.index?");
-        let error = collect("", &[("RESCIND__HTTP__LISTN", "x")]).unwrap_err().to_string();
-        assert!(error.contains("RESCIND__HTTP__LISTN") && error.contains("http.listen"), "{error}");
+        let error = collect("[storage]\nindx = \"file:x\"\n", &[])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "rescind.toml:2: there is no setting storage.indx; did you mean storage.index?"
+        );
+        let error = collect("", &[("RESCIND__HTTP__LISTN", "x")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("RESCIND__HTTP__LISTN") && error.contains("http.listen"),
+            "{error}"
+        );
         assert!(collect("[[issuer]]\n[issuer.crl]\nvalidty = \"1d\"\n", &[]).is_err());
     }
 }

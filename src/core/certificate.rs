@@ -10,7 +10,8 @@ use super::{
     time::{TimeError, Timestamp},
 };
 
-/// The parts of a certificate that matter here; names and key also as the raw bytes they are compared by.
+/// The parts of a certificate that matter here; names and key also as the raw bytes they are
+/// compared by.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     /// The whole certificate.
@@ -69,10 +70,14 @@ impl Certificate {
     /// From PEM (the first certificate in it) or DER.
     pub fn from_pem_or_der(bytes: &[u8]) -> Result<Self, CertificateError> {
         const LABEL: &[u8] = b"-----BEGIN CERTIFICATE-----";
-        match bytes.windows(LABEL.len()).position(|window| window == LABEL) {
+        match bytes
+            .windows(LABEL.len())
+            .position(|window| window == LABEL)
+        {
             Some(start) => {
                 let text = first_pem(&bytes[start..]);
-                // As it is: another encoder might write other bytes, and the signature is over these.
+                // As it is: another encoder might write other bytes, and the signature is over
+                // these.
                 let (_, der) = der::pem::decode_vec(text).map_err(der::Error::from)?;
                 Self::from_der(&der)
             }
@@ -91,20 +96,31 @@ impl Certificate {
         let signature = outer.content(tag::BIT_STRING, "signatureValue is not a BIT STRING")?;
         let mut tbs = message.reader();
         tbs.optional(tag::context(0))?;
-        let serial = Serial::from_integer(tbs.content(tag::INTEGER, "serialNumber is not an INTEGER")?)?;
+        let serial =
+            Serial::from_integer(tbs.content(tag::INTEGER, "serialNumber is not an INTEGER")?)?;
         tbs.value(tag::SEQUENCE, "signature is not a SEQUENCE")?;
-        let issuer = tbs.value(tag::SEQUENCE, "issuer is not a SEQUENCE")?.whole.to_vec();
+        let issuer = tbs
+            .value(tag::SEQUENCE, "issuer is not a SEQUENCE")?
+            .whole
+            .to_vec();
         let mut validity = tbs.sequence("validity is not a SEQUENCE")?;
         let not_before = time(&mut validity)?;
         let not_after = time(&mut validity)?;
-        let subject = tbs.value(tag::SEQUENCE, "subject is not a SEQUENCE")?.whole.to_vec();
-        let spki = tbs.value(tag::SEQUENCE, "subjectPublicKeyInfo is not a SEQUENCE")?.whole.to_vec();
+        let subject = tbs
+            .value(tag::SEQUENCE, "subject is not a SEQUENCE")?
+            .whole
+            .to_vec();
+        let spki = tbs
+            .value(tag::SEQUENCE, "subjectPublicKeyInfo is not a SEQUENCE")?
+            .whole
+            .to_vec();
 
         let tbs = parsed.tbs_certificate();
         let key_id = tbs.get_extension::<pkix::SubjectKeyIdentifier>()?;
         let authority = tbs.get_extension::<pkix::AuthorityKeyIdentifier>()?;
         let purposes = tbs.get_extension::<pkix::ExtendedKeyUsage>()?;
-        let is_ocsp_signing = |id: &der::asn1::ObjectIdentifier| id.as_bytes() == oid::KP_OCSP_SIGNING;
+        let is_ocsp_signing =
+            |id: &der::asn1::ObjectIdentifier| id.as_bytes() == oid::KP_OCSP_SIGNING;
         Ok(Self {
             der: der.to_vec(),
             serial,
@@ -114,9 +130,15 @@ impl Certificate {
             not_before,
             not_after,
             subject_key_id: key_id.map(|(_, id)| id.0.as_bytes().to_vec()),
-            authority_key_id: authority.and_then(|(_, id)| id.key_identifier).map(|id| id.as_bytes().to_vec()),
-            is_ca: tbs.get_extension::<pkix::BasicConstraints>()?.is_some_and(|(_, basic)| basic.ca),
-            key_usage: tbs.get_extension::<pkix::KeyUsage>()?.map(|(_, usage)| usage),
+            authority_key_id: authority
+                .and_then(|(_, id)| id.key_identifier)
+                .map(|id| id.as_bytes().to_vec()),
+            is_ca: tbs
+                .get_extension::<pkix::BasicConstraints>()?
+                .is_some_and(|(_, basic)| basic.ca),
+            key_usage: tbs
+                .get_extension::<pkix::KeyUsage>()?
+                .map(|(_, usage)| usage),
             ocsp_signing: purposes.is_some_and(|(_, usage)| usage.0.iter().any(is_ocsp_signing)),
             signed: Signed {
                 algorithm: algorithm.whole.to_vec(),
@@ -133,8 +155,9 @@ impl Certificate {
 
     /// Whether `key` signed it.
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
-        super::key::SignatureAlgorithm::from_identifier(&self.signed.algorithm)
-            .is_some_and(|algorithm| key.verifies(algorithm, &self.signed.message, &self.signed.signature))
+        super::key::SignatureAlgorithm::from_identifier(&self.signed.algorithm).is_some_and(
+            |algorithm| key.verifies(algorithm, &self.signed.message, &self.signed.signature),
+        )
     }
 }
 
@@ -144,7 +167,9 @@ pub(super) fn time(reader: &mut Reader<'_>) -> Result<Timestamp, CertificateErro
     match value.tag {
         tag::UTC_TIME => Ok(Timestamp::from_utc_time(value.content)?),
         tag::GENERALIZED_TIME => Ok(Timestamp::from_generalized_time(value.content)?),
-        _ => Err(value.error("a time is neither UTCTime nor GeneralizedTime").into()),
+        _ => Err(value
+            .error("a time is neither UTCTime nor GeneralizedTime")
+            .into()),
     }
 }
 

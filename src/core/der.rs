@@ -1,7 +1,8 @@
 //! DER, strictly: a reader over borrowed bytes, and the few functions that write it.
 //!
-//! The two halves share nothing. What [`mod@write`] wrote is read back before it is signed: CRLs by [`Reader`] and
-//! `x509-cert`, OCSP responses by [`Reader`] and `rasn-ocsp`, certificates by `x509-cert`.
+//! The two halves share nothing. What [`mod@write`] wrote is read back before it is signed: CRLs by
+//! [`Reader`] and `x509-cert`, OCSP responses by [`Reader`] and `rasn-ocsp`, certificates by
+//! `x509-cert`.
 
 /// Tags of the types that appear in CRLs, certificates and OCSP messages (X.680 §8.4).
 pub mod tag {
@@ -38,8 +39,9 @@ pub struct DerError {
     pub at: usize,
 }
 
-/// Reads DER values one after the other. Indefinite, over-long or non-minimal lengths, multi-octet tags and
-/// lengths past the end are refused before anything is allocated; nesting is the caller's, so it is bounded.
+/// Reads DER values one after the other. Indefinite, over-long or non-minimal lengths, multi-octet
+/// tags and lengths past the end are refused before anything is allocated; nesting is the caller's,
+/// so it is bounded.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -61,7 +63,10 @@ pub struct Value<'a> {
 impl<'a> Value<'a> {
     /// Reads on inside the value.
     pub fn reader(&self) -> Reader<'a> {
-        Reader { rest: self.content, at: self.at + self.whole.len() - self.content.len() }
+        Reader {
+            rest: self.content,
+            at: self.at + self.whole.len() - self.content.len(),
+        }
     }
 
     /// An error about this value.
@@ -89,22 +94,34 @@ impl<'a> Reader<'a> {
     /// The next value, whatever it is.
     #[inline]
     pub fn any(&mut self) -> Result<Value<'a>, DerError> {
-        let [tag, first, ..] = *self.rest else { return Err(self.error("the data ends early")) };
+        let [tag, first, ..] = *self.rest else {
+            return Err(self.error("the data ends early"));
+        };
         if tag & 0x1f == 0x1f {
             return Err(self.error("a tag of more than one octet"));
         }
-        let (header, len) = if first < 0x80 { (2, usize::from(first)) } else { self.long_length(first)? };
+        let (header, len) = if first < 0x80 {
+            (2, usize::from(first))
+        } else {
+            self.long_length(first)?
+        };
         let whole = header
             .checked_add(len)
             .and_then(|end| self.rest.get(..end))
             .ok_or(self.error("a length that runs past the end"))?;
-        let value = Value { tag, whole, content: &whole[header..], at: self.at };
+        let value = Value {
+            tag,
+            whole,
+            content: &whole[header..],
+            at: self.at,
+        };
         self.rest = &self.rest[whole.len()..];
         self.at += whole.len();
         Ok(value)
     }
 
-    /// X.690 §10.1: definite form, in the fewest octets. Four octets of length are enough for anything here.
+    /// X.690 §10.1: definite form, in the fewest octets. Four octets of length are enough for
+    /// anything here.
     fn long_length(&self, first: u8) -> Result<(usize, usize), DerError> {
         let count = usize::from(first & 0x7f);
         if count == 0 {
@@ -113,8 +130,13 @@ impl<'a> Reader<'a> {
         if count > 4 {
             return Err(self.error("a length of more than four octets"));
         }
-        let octets = self.rest.get(2..2 + count).ok_or(self.error("the data ends early"))?;
-        let len = octets.iter().fold(0usize, |len, &octet| len << 8 | usize::from(octet));
+        let octets = self
+            .rest
+            .get(2..2 + count)
+            .ok_or(self.error("the data ends early"))?;
+        let len = octets
+            .iter()
+            .fold(0usize, |len, &octet| len << 8 | usize::from(octet));
         if octets[0] == 0 || len < 0x80 {
             return Err(self.error("a length that is not minimal, which DER forbids"));
         }
@@ -152,7 +174,11 @@ impl<'a> Reader<'a> {
 
     /// Nothing may be left.
     pub fn finish(self, what: &'static str) -> Result<(), DerError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.error(what)) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(self.error(what))
+        }
     }
 }
 
@@ -203,10 +229,15 @@ pub fn extension<'a>(items: &mut Reader<'a>) -> Result<ExtensionRef<'a>, DerErro
     };
     let value = item.content(tag::OCTET_STRING, "an extension without value")?;
     item.finish("octets behind an extension")?;
-    Ok(ExtensionRef { id, critical, value })
+    Ok(ExtensionRef {
+        id,
+        critical,
+        value,
+    })
 }
 
-/// X.690 §8.19.2: subidentifiers in the fewest octets, the last of each without its first bit, and at least one.
+/// X.690 §8.19.2: subidentifiers in the fewest octets, the last of each without its first bit, and
+/// at least one.
 fn is_object_identifier(content: &[u8]) -> bool {
     let mut is_first = true;
     let is_minimal = content.iter().all(|&octet| {
@@ -264,7 +295,11 @@ pub mod write {
     /// A non-negative INTEGER.
     pub fn integer(number: u64) -> Vec<u8> {
         let octets = number.to_be_bytes();
-        let zeros = octets.iter().take_while(|&&octet| octet == 0).count().min(7);
+        let zeros = octets
+            .iter()
+            .take_while(|&&octet| octet == 0)
+            .count()
+            .min(7);
         let magnitude = &octets[zeros..];
         let sign: &[u8] = if magnitude[0] & 0x80 != 0 { &[0] } else { &[] };
         value(tag::INTEGER, &[sign, magnitude])
@@ -303,7 +338,11 @@ pub mod write {
 
     /// One `Extension` around the DER of its value.
     pub fn extension(id: &[u8], critical: bool, inner: &[u8]) -> Vec<u8> {
-        let critical: &[u8] = if critical { &[tag::BOOLEAN, 1, 0xff] } else { &[] };
+        let critical: &[u8] = if critical {
+            &[tag::BOOLEAN, 1, 0xff]
+        } else {
+            &[]
+        };
         let around = |octets: &[u8]| header_len(octets.len()) + octets.len();
         let len = around(id) + critical.len() + around(inner);
         let mut out = Vec::with_capacity(header_len(len) + len);
@@ -363,7 +402,10 @@ mod tests {
             (&[0x30, 0x81, 0x05, 0, 0, 0, 0, 0], "not minimal"),
             (&[0x30, 0x82, 0x00, 0x80], "not minimal"),
             (&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], "past the end"),
-            (&[0x30, 0x88, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "more than four"),
+            (
+                &[0x30, 0x88, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+                "more than four",
+            ),
             (&[0x30, 0xff], "more than four"),
             (&[0x3f, 0x81, 0x00], "more than one octet"),
         ] {
@@ -374,12 +416,31 @@ mod tests {
 
     #[test]
     fn an_extensions_object_identifier_is_whole_and_minimal() {
-        let read = |id: &[u8]| extension(&mut Reader::new(&write::extension(id, false, &[5, 0]))).map(|_| ());
-        for id in [&[0x55, 0x1d, 0x14][..], &[0], &[0x2a, 0x86, 0x48], &[0x2a, 0x8f, 0xff, 0xff, 0xff, 0x7f]] {
+        let read = |id: &[u8]| {
+            extension(&mut Reader::new(&write::extension(id, false, &[5, 0]))).map(|_| ())
+        };
+        for id in [
+            &[0x55, 0x1d, 0x14][..],
+            &[0],
+            &[0x2a, 0x86, 0x48],
+            &[0x2a, 0x8f, 0xff, 0xff, 0xff, 0x7f],
+        ] {
             assert!(read(id).is_ok(), "{id:x?}");
         }
-        for id in [&[][..], &[0x55, 0x9d], &[0x80, 0x55, 0x1d], &[0x55, 0x80, 0x1d, 0x14], &[0xff]] {
-            assert!(read(id).unwrap_err().what.contains("object identifier is not DER"), "{id:x?}");
+        for id in [
+            &[][..],
+            &[0x55, 0x9d],
+            &[0x80, 0x55, 0x1d],
+            &[0x55, 0x80, 0x1d, 0x14],
+            &[0xff],
+        ] {
+            assert!(
+                read(id)
+                    .unwrap_err()
+                    .what
+                    .contains("object identifier is not DER"),
+                "{id:x?}"
+            );
         }
     }
 
@@ -389,7 +450,10 @@ mod tests {
             let content = vec![7; len];
             let bytes = write::value(tag::OCTET_STRING, &[&content]);
             let mut reader = Reader::new(&bytes);
-            assert_eq!(reader.content(tag::OCTET_STRING, "octets").unwrap(), content);
+            assert_eq!(
+                reader.content(tag::OCTET_STRING, "octets").unwrap(),
+                content
+            );
             reader.finish("more").unwrap();
         }
     }
@@ -399,6 +463,9 @@ mod tests {
         assert_eq!(write::integer(0), [2, 1, 0]);
         assert_eq!(write::integer(127), [2, 1, 127]);
         assert_eq!(write::integer(128), [2, 2, 0, 128]);
-        assert_eq!(write::integer(u64::MAX), [2, 9, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+        assert_eq!(
+            write::integer(u64::MAX),
+            [2, 9, 0, 255, 255, 255, 255, 255, 255, 255, 255]
+        );
     }
 }

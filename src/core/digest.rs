@@ -7,7 +7,12 @@ pub fn hex(octets: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     octets
         .iter()
-        .flat_map(|octet| [DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]])
+        .flat_map(|octet| {
+            [
+                DIGITS[usize::from(octet >> 4)],
+                DIGITS[usize::from(octet & 15)],
+            ]
+        })
         .map(char::from)
         .collect()
 }

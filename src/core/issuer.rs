@@ -82,28 +82,49 @@ pub enum IssuerError {
 
 impl Issuer {
     /// Takes a CA certificate; `algorithm` is the one to sign with, or the key's usual one.
-    pub fn new(certificate: Certificate, algorithm: Option<SignatureAlgorithm>) -> Result<Self, IssuerError> {
+    pub fn new(
+        certificate: Certificate,
+        algorithm: Option<SignatureAlgorithm>,
+    ) -> Result<Self, IssuerError> {
         if !certificate.is_ca {
             return Err(IssuerError::NotCa);
         }
         // RFC 5280 §6.3.3 (f): "verify that the cRLSign bit is set".
-        if !certificate.key_usage.as_ref().is_some_and(|usage| usage.crl_sign()) {
+        if !certificate
+            .key_usage
+            .as_ref()
+            .is_some_and(|usage| usage.crl_sign())
+        {
             return Err(IssuerError::NoCrlSign);
         }
-        let key_id = certificate.subject_key_id.clone().ok_or(IssuerError::NoKeyIdentifier)?;
+        let key_id = certificate
+            .subject_key_id
+            .clone()
+            .ok_or(IssuerError::NoKeyIdentifier)?;
         if certificate.subject == [0x30, 0] {
             return Err(IssuerError::EmptySubject);
         }
         let key = certificate.public_key()?;
         let algorithm = algorithm.unwrap_or(key.default_algorithm());
         key.admit(algorithm)?;
-        let all = [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512];
+        let all = [
+            HashAlgorithm::Sha1,
+            HashAlgorithm::Sha256,
+            HashAlgorithm::Sha384,
+            HashAlgorithm::Sha512,
+        ];
         let hashes = all.map(|algorithm| IssuerHashes {
             algorithm,
             name: algorithm.hash(&certificate.subject),
             key: algorithm.hash(key.bits()),
         });
-        Ok(Self { certificate, key, key_id, algorithm, hashes })
+        Ok(Self {
+            certificate,
+            key,
+            key_id,
+            algorithm,
+            hashes,
+        })
     }
 
     /// The CA certificate.
@@ -148,7 +169,9 @@ impl Issuer {
 
     /// RFC 6960 §4.1.1: a CertID means us if both hashes are ours.
     pub fn is_named_by(&self, algorithm: HashAlgorithm, name_hash: &[u8], key_hash: &[u8]) -> bool {
-        self.hashes.iter().any(|ours| ours.algorithm == algorithm && ours.name == name_hash && ours.key == key_hash)
+        self.hashes.iter().any(|ours| {
+            ours.algorithm == algorithm && ours.name == name_hash && ours.key == key_hash
+        })
     }
 
     /// Whether this issuer issued `certificate`: the same name, and its key made the signature.

@@ -42,7 +42,8 @@ pub struct PublicKey {
     kind: KeyKind,
     /// `subjectPublicKey` without its unused-bits octet: RSAPublicKey, or an uncompressed point.
     bits: Vec<u8>,
-    /// Whether the SubjectPublicKeyInfo says id-RSASSA-PSS, which forbids PKCS #1 v1.5 (RFC 4055 §1.2).
+    /// Whether the SubjectPublicKeyInfo says id-RSASSA-PSS, which forbids PKCS #1 v1.5 (RFC 4055
+    /// §1.2).
     pss_only: bool,
 }
 
@@ -73,7 +74,9 @@ const P521: &[u8] = &[0x2b, 0x81, 4, 0, 0x23];
 
 impl SignatureAlgorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 9] = [Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, Es512];
+    pub const ALL: [Self; 9] = [
+        Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, Es512,
+    ];
 
     /// Its name in RFC 7518.
     pub fn name(self) -> &'static str {
@@ -92,7 +95,9 @@ impl SignatureAlgorithm {
 
     /// The algorithm with this name, in any case.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
     /// Its `AlgorithmIdentifier`.
@@ -102,7 +107,9 @@ impl SignatureAlgorithm {
         match self {
             // RFC 4055 §5: parameters are NULL, not absent.
             Rs256 | Rs384 | Rs512 => {
-                let last = [(Rs256, 11), (Rs384, 12), (Rs512, 13)].into_iter().find(|(is, _)| *is == self);
+                let last = [(Rs256, 11), (Rs384, 12), (Rs512, 13)]
+                    .into_iter()
+                    .find(|(is, _)| *is == self);
                 let mut id = RSA.to_vec();
                 id[8] = last.map_or(0, |(_, last)| last);
                 write::sequence(&[&oid(&id), null])
@@ -132,7 +139,9 @@ impl SignatureAlgorithm {
 
     /// The algorithm with exactly this `AlgorithmIdentifier`.
     pub fn from_identifier(identifier: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.identifier() == identifier)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.identifier() == identifier)
     }
 }
 
@@ -160,7 +169,10 @@ impl PublicKey {
         let mut algorithm = outer.sequence("the key's algorithm is not a SEQUENCE")?;
         let id = algorithm.content(tag::OID, "the key's algorithm has no object identifier")?;
         let bits = outer.content(tag::BIT_STRING, "the key is not a BIT STRING")?;
-        let bits = bits.strip_prefix(&[0]).ok_or(outer.error("the key is not whole octets"))?.to_vec();
+        let bits = bits
+            .strip_prefix(&[0])
+            .ok_or(outer.error("the key is not whole octets"))?
+            .to_vec();
         let kind = match id {
             RSA | RSA_PSS => KeyKind::Rsa(rsa_bits(&bits)?),
             EC => match algorithm.content(tag::OID, "the curve is not named")? {
@@ -173,7 +185,11 @@ impl PublicKey {
         };
         match kind {
             KeyKind::Rsa(size) if !(2048..=4096).contains(&size) => Err(KeyError::RsaSize(size)),
-            _ => Ok(Self { kind, bits, pss_only: id == RSA_PSS }),
+            _ => Ok(Self {
+                kind,
+                bits,
+                pss_only: id == RSA_PSS,
+            }),
         }
     }
 
@@ -207,12 +223,21 @@ impl PublicKey {
             Es384 => self.kind == KeyKind::P384,
             Es512 => self.kind == KeyKind::P521,
         };
-        if fits { Ok(()) } else { Err(KeyError::Mismatch(algorithm, self.kind)) }
+        if fits {
+            Ok(())
+        } else {
+            Err(KeyError::Mismatch(algorithm, self.kind))
+        }
     }
 
-    /// Whether `signature` over `message` is this key's. Other software pairs curves and hashes as it likes, and what
-    /// it signed is as genuine.
-    pub fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> bool {
+    /// Whether `signature` over `message` is this key's. Other software pairs curves and hashes as
+    /// it likes, and what it signed is as genuine.
+    pub fn verifies(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
         let verification: &'static dyn lc::VerificationAlgorithm = match (algorithm, self.kind) {
             (Rs256 | Rs384 | Rs512, KeyKind::Rsa(_)) if self.pss_only => return false,
             (Rs256, KeyKind::Rsa(_)) => &lc::RSA_PKCS1_2048_8192_SHA256,
@@ -232,7 +257,9 @@ impl PublicKey {
             (Es512, KeyKind::P521) => &lc::ECDSA_P521_SHA512_ASN1,
             _ => return false,
         };
-        lc::UnparsedPublicKey::new(verification, &self.bits).verify(message, signature).is_ok()
+        lc::UnparsedPublicKey::new(verification, &self.bits)
+            .verify(message, signature)
+            .is_ok()
     }
 }
 
@@ -241,7 +268,9 @@ fn rsa_bits(key: &[u8]) -> Result<usize, DerError> {
     let modulus = key.content(tag::INTEGER, "RSAPublicKey has no modulus")?;
     let zeros = modulus.iter().take_while(|&&octet| octet == 0).count();
     let magnitude = &modulus[zeros..];
-    Ok(magnitude.first().map_or(0, |first| magnitude.len() * 8 - first.leading_zeros() as usize))
+    Ok(magnitude.first().map_or(0, |first| {
+        magnitude.len() * 8 - first.leading_zeros() as usize
+    }))
 }
 
 #[cfg(test)]
@@ -255,12 +284,19 @@ mod tests {
         assert_eq!(hex(&Es256.identifier()), "300a06082a8648ce3d040302");
         assert_eq!(
             hex(&Ps256.identifier()),
-            "304106092a864886f70d01010a3034a00f300d06096086480165030402010500a11c301a06092a864886f70d010108\
+            "304106092a864886f70d01010a3034a00f300d06096086480165030402010500a11c301a06092a\
+             864886f70d010108\
              300d06096086480165030402010500a203020120"
         );
         for algorithm in SignatureAlgorithm::ALL {
-            assert_eq!(SignatureAlgorithm::from_identifier(&algorithm.identifier()), Some(algorithm));
-            assert_eq!(SignatureAlgorithm::from_name(algorithm.name()), Some(algorithm));
+            assert_eq!(
+                SignatureAlgorithm::from_identifier(&algorithm.identifier()),
+                Some(algorithm)
+            );
+            assert_eq!(
+                SignatureAlgorithm::from_name(algorithm.name()),
+                Some(algorithm)
+            );
         }
     }
 }

@@ -52,18 +52,27 @@ impl PemKey {
     pub fn from_pem(pem: &[u8], public: &PublicKey) -> Result<Self, PemKeyError> {
         let (label, der) = private_block(pem)?;
         let pair = match public.kind() {
-            KeyKind::Rsa(_) if label == "RSA PRIVATE KEY" => RsaKeyPair::from_der(&der).map(Pair::Rsa),
+            KeyKind::Rsa(_) if label == "RSA PRIVATE KEY" => {
+                RsaKeyPair::from_der(&der).map(Pair::Rsa)
+            }
             KeyKind::Rsa(_) => {
                 let inner = pss_inner(&der);
-                inner.map_or_else(|| RsaKeyPair::from_pkcs8(&der), RsaKeyPair::from_der).map(Pair::Rsa)
+                inner
+                    .map_or_else(|| RsaKeyPair::from_pkcs8(&der), RsaKeyPair::from_der)
+                    .map(Pair::Rsa)
             }
             KeyKind::P256 => ecdsa(&lc::ECDSA_P256_SHA256_ASN1_SIGNING, &der),
             KeyKind::P384 => ecdsa(&lc::ECDSA_P384_SHA384_ASN1_SIGNING, &der),
             KeyKind::P521 => ecdsa(&lc::ECDSA_P521_SHA512_ASN1_SIGNING, &der),
         };
         // A key of another kind is rejected too, and is not that of the certificate.
-        let pair =
-            pair.map_err(|_| if is_other_kind(&der, public) { PemKeyError::OtherKey } else { PemKeyError::Rejected })?;
+        let pair = pair.map_err(|_| {
+            if is_other_kind(&der, public) {
+                PemKeyError::OtherKey
+            } else {
+                PemKeyError::Rejected
+            }
+        })?;
         let bits = match &pair {
             Pair::Rsa(pair) => pair.public_key().as_ref(),
             Pair::Ecdsa(pair) => pair.public_key().as_ref(),
@@ -71,13 +80,18 @@ impl PemKey {
         if bits != public.bits() {
             return Err(PemKeyError::OtherKey);
         }
-        Ok(Self { pair, kind: public.kind() })
+        Ok(Self {
+            pair,
+            kind: public.kind(),
+        })
     }
 
     /// Signs; ECDSA signatures come out as DER.
     pub fn sign<D: Document>(&self, linted: Linted<D>) -> Result<Signed<D>, PemKeyError> {
         let algorithm = linted.algorithm();
-        let signature = self.raw(algorithm, linted.to_be_signed()).ok_or(PemKeyError::Sign(algorithm))?;
+        let signature = self
+            .raw(algorithm, linted.to_be_signed())
+            .ok_or(PemKeyError::Sign(algorithm))?;
         Ok(linted.signed(signature))
     }
 
@@ -90,7 +104,9 @@ impl PemKey {
         use SignatureAlgorithm::{Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         let random = SystemRandom::new();
         match (&self.pair, algorithm) {
-            (Pair::Ecdsa(pair), Es256 | Es384 | Es512) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            (Pair::Ecdsa(pair), Es256 | Es384 | Es512) => {
+                Some(pair.sign(&random, message).ok()?.as_ref().to_vec())
+            }
             (Pair::Rsa(pair), _) => {
                 let encoding: &'static dyn lc::RsaEncoding = match algorithm {
                     Rs256 => &lc::RSA_PKCS1_SHA256,
@@ -120,7 +136,10 @@ pub fn generate(kind: NewKey) -> Option<(String, Vec<u8>)> {
     let (pkcs8, spki): (Vec<u8>, PublicKeyX509Der<'_>) = match kind {
         NewKey::P256 => {
             let pair = EcdsaKeyPair::generate(&lc::ECDSA_P256_SHA256_ASN1_SIGNING).ok()?;
-            (pair.to_pkcs8v1().ok()?.as_ref().to_vec(), pair.public_key().as_der().ok()?)
+            (
+                pair.to_pkcs8v1().ok()?.as_ref().to_vec(),
+                pair.public_key().as_der().ok()?,
+            )
         }
         NewKey::Rsa2048 => {
             let pair = RsaKeyPair::generate(KeySize::Rsa2048).ok()?;
@@ -141,7 +160,10 @@ pub enum NewKey {
     Rsa2048,
 }
 
-fn ecdsa(algorithm: &'static lc::EcdsaSigningAlgorithm, der: &[u8]) -> Result<Pair, aws_lc_rs::error::KeyRejected> {
+fn ecdsa(
+    algorithm: &'static lc::EcdsaSigningAlgorithm,
+    der: &[u8],
+) -> Result<Pair, aws_lc_rs::error::KeyRejected> {
     EcdsaKeyPair::from_private_key_der(algorithm, der).map(Pair::Ecdsa)
 }
 
@@ -152,15 +174,22 @@ fn is_other_kind(der: &[u8], public: &PublicKey) -> bool {
         (KeyKind::P384, &lc::ECDSA_P384_SHA384_ASN1_SIGNING),
         (KeyKind::P521, &lc::ECDSA_P521_SHA512_ASN1_SIGNING),
     ];
-    let is_rsa = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)).is_ok();
-    is_rsa || curves.into_iter().any(|(kind, algorithm)| kind != public.kind() && ecdsa(algorithm, der).is_ok())
+    let is_rsa = RsaKeyPair::from_pkcs8(der)
+        .or_else(|_| RsaKeyPair::from_der(der))
+        .is_ok();
+    is_rsa
+        || curves
+            .into_iter()
+            .any(|(kind, algorithm)| kind != public.kind() && ecdsa(algorithm, der).is_ok())
 }
 
 /// Label and content of the first private key.
 fn private_block(text: &[u8]) -> Result<(&'static str, Vec<u8>), PemKeyError> {
     const LABELS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
     let text = std::str::from_utf8(text).map_err(|_| PemKeyError::NoKey)?;
-    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED") {
+    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || text.contains("Proc-Type: 4,ENCRYPTED")
+    {
         return Err(PemKeyError::Encrypted);
     }
     let found = LABELS.into_iter().find_map(|label| {

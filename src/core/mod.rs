@@ -4,8 +4,8 @@
 //! `tests/it/room.rs` holds the room to these rules.
 //!
 //! In reading order: the words ([`serial`], [`time`], [`revocation`]), the issuer and its key
-//! ([`issuer`], [`certificate`], [`key`], [`key_pair`]), the stored truth ([`journal`]), what goes out
-//! ([`crl`], [`ocsp`]), what guards it ([`seal`]), and the bytes ([`der`], [`digest`]).
+//! ([`issuer`], [`certificate`], [`key`], [`key_pair`]), the stored truth ([`journal`]), what goes
+//! out ([`crl`], [`ocsp`]), what guards it ([`seal`]), and the bytes ([`der`], [`digest`]).
 
 pub mod certificate;
 pub mod crl;

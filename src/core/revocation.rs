@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use super::{serial::Serial, time::Timestamp};
 
-/// Why a certificate was revoked (RFC 5280 §5.3.1). `unspecified` is `None`: it should not be encoded.
-/// `removeFromCRL` is no reason to revoke, and 7 is not used.
+/// Why a certificate was revoked (RFC 5280 §5.3.1). `unspecified` is `None`: it should not be
+/// encoded. `removeFromCRL` is no reason to revoke, and 7 is not used.
 ///
 /// *Warning:* stored state. The discriminants are those of CRLReason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,9 @@ impl State {
 
     /// The state with this discriminant.
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Revoked, Self::Held, Self::Valid].into_iter().find(|state| *state as u8 == code)
+        [Self::Revoked, Self::Held, Self::Valid]
+            .into_iter()
+            .find(|state| *state as u8 == code)
     }
 }
 
@@ -216,7 +218,9 @@ pub enum Event {
 impl Event {
     /// The event with this discriminant.
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Revoked, Self::Amended, Self::Released, Self::Recorded].into_iter().find(|event| *event as u8 == code)
+        [Self::Revoked, Self::Amended, Self::Released, Self::Recorded]
+            .into_iter()
+            .find(|event| *event as u8 == code)
     }
 
     /// Its name in logs.
@@ -246,12 +250,17 @@ pub enum MergeError {
     NotHeld(Serial),
 }
 
-/// Merges a request with what is known. The earliest date stays, permanent stays, a hold may be released or made
-/// permanent, and only `amend` replaces a reason. `None`: nothing changes, as when told twice.
-/// The new row's `seq` is the old one's, or 0; the commit sets it.
-pub fn merge(known: Option<&Status>, request: &Request) -> Result<Option<(Event, Status)>, MergeError> {
+/// Merges a request with what is known. The earliest date stays, permanent stays, a hold may be
+/// released or made permanent, and only `amend` replaces a reason. `None`: nothing changes, as when
+/// told twice. The new row's `seq` is the old one's, or 0; the commit sets it.
+pub fn merge(
+    known: Option<&Status>,
+    request: &Request,
+) -> Result<Option<(Event, Status)>, MergeError> {
     // The latest end counts: an earlier one would let an entry leave the CRL too soon.
-    let not_after = request.not_after.max(known.and_then(|known| known.not_after));
+    let not_after = request
+        .not_after
+        .max(known.and_then(|known| known.not_after));
     let blank = Status {
         serial: request.serial,
         state: State::Valid,
@@ -270,9 +279,25 @@ pub fn merge(known: Option<&Status>, request: &Request) -> Result<Option<(Event,
             Some(State::Revoked) => return Err(MergeError::Permanent(request.serial)),
             Some(State::Valid) | None => return Err(MergeError::NotHeld(request.serial)),
         },
-        Action::Revoke { at, is_dated, reason, invalidity_date, amend } => {
-            let state = if reason == Some(Reason::CertificateHold) { State::Held } else { State::Revoked };
-            let new = Status { state, revoked_at: Some(at), reason, invalidity_date, ..blank };
+        Action::Revoke {
+            at,
+            is_dated,
+            reason,
+            invalidity_date,
+            amend,
+        } => {
+            let state = if reason == Some(Reason::CertificateHold) {
+                State::Held
+            } else {
+                State::Revoked
+            };
+            let new = Status {
+                state,
+                revoked_at: Some(at),
+                reason,
+                invalidity_date,
+                ..blank
+            };
             match known.filter(|known| known.is_listed()) {
                 None => (Event::Revoked, new),
                 Some(known) => merge_listed(known, new, amend, is_dated),
@@ -285,20 +310,58 @@ pub fn merge(known: Option<&Status>, request: &Request) -> Result<Option<(Event,
 /// Merges a revocation with an earlier one.
 fn merge_listed(known: &Status, new: Status, amend: bool, is_dated: bool) -> (Event, Status) {
     let earliest = known.revoked_at.min(new.revoked_at);
-    let amended = if is_dated { new.revoked_at } else { known.revoked_at };
+    let amended = if is_dated {
+        new.revoked_at
+    } else {
+        known.revoked_at
+    };
     let invalidity_date = new.invalidity_date.or(known.invalidity_date);
     match (known.state, new.state) {
         // Permanent stays: a hold does not weaken it, and does not date it back either.
-        (State::Revoked, State::Held) => (Event::Amended, Status { not_after: new.not_after, ..*known }),
-        // A hold made permanent keeps its date: relying parties were told not to trust it since then.
-        (State::Held, State::Revoked) if amend => {
-            (Event::Revoked, Status { revoked_at: amended, invalidity_date, ..new })
-        }
-        (State::Held, State::Revoked) => (Event::Revoked, Status { revoked_at: earliest, invalidity_date, ..new }),
-        _ if amend => (Event::Amended, Status { revoked_at: amended, invalidity_date, ..new }),
+        (State::Revoked, State::Held) => (
+            Event::Amended,
+            Status {
+                not_after: new.not_after,
+                ..*known
+            },
+        ),
+        // A hold made permanent keeps its date: relying parties were told not to trust it since
+        // then.
+        (State::Held, State::Revoked) if amend => (
+            Event::Revoked,
+            Status {
+                revoked_at: amended,
+                invalidity_date,
+                ..new
+            },
+        ),
+        (State::Held, State::Revoked) => (
+            Event::Revoked,
+            Status {
+                revoked_at: earliest,
+                invalidity_date,
+                ..new
+            },
+        ),
+        _ if amend => (
+            Event::Amended,
+            Status {
+                revoked_at: amended,
+                invalidity_date,
+                ..new
+            },
+        ),
         _ => {
             let invalidity_date = known.invalidity_date.or(new.invalidity_date);
-            (Event::Amended, Status { revoked_at: earliest, invalidity_date, not_after: new.not_after, ..*known })
+            (
+                Event::Amended,
+                Status {
+                    revoked_at: earliest,
+                    invalidity_date,
+                    not_after: new.not_after,
+                    ..*known
+                },
+            )
         }
     }
 }
@@ -312,18 +375,34 @@ mod tests {
     }
 
     fn revoke(seconds: u64, reason: Option<Reason>, amend: bool) -> Request {
-        let action = Action::Revoke { at: at(seconds), is_dated: true, reason, invalidity_date: None, amend };
-        Request { serial: Serial::from_hex("0a").unwrap(), action, not_after: None }
+        let action = Action::Revoke {
+            at: at(seconds),
+            is_dated: true,
+            reason,
+            invalidity_date: None,
+            amend,
+        };
+        Request {
+            serial: Serial::from_hex("0a").unwrap(),
+            action,
+            not_after: None,
+        }
     }
 
     fn plain(action: Action) -> Request {
-        Request { action, ..revoke(0, None, false) }
+        Request {
+            action,
+            ..revoke(0, None, false)
+        }
     }
 
     fn known(requests: &[Request]) -> Option<Status> {
-        requests
-            .iter()
-            .fold(None, |known, request| merge(known.as_ref(), request).unwrap().map(|(_, status)| status).or(known))
+        requests.iter().fold(None, |known, request| {
+            merge(known.as_ref(), request)
+                .unwrap()
+                .map(|(_, status)| status)
+                .or(known)
+        })
     }
 
     const COMPROMISE: Option<Reason> = Some(Reason::KeyCompromise);
@@ -332,7 +411,10 @@ mod tests {
     #[test]
     fn telling_it_twice_changes_nothing() {
         let first = known(&[revoke(5, COMPROMISE, false)]);
-        assert_eq!(merge(first.as_ref(), &revoke(5, COMPROMISE, false)), Ok(None));
+        assert_eq!(
+            merge(first.as_ref(), &revoke(5, COMPROMISE, false)),
+            Ok(None)
+        );
         assert_eq!(merge(first.as_ref(), &revoke(9, None, false)), Ok(None));
         assert_eq!(merge(first.as_ref(), &revoke(3, HOLD, false)), Ok(None));
         assert_eq!(merge(first.as_ref(), &plain(Action::Record)), Ok(None));
@@ -351,50 +433,100 @@ mod tests {
         let status = known(&[revoke(5, None, false), revoke(7, COMPROMISE, false)]).unwrap();
         assert_eq!((status.reason, status.revoked_at), (None, Some(at(5))));
         let status = known(&[revoke(5, None, false), revoke(7, COMPROMISE, true)]).unwrap();
-        assert_eq!((status.reason, status.revoked_at), (COMPROMISE, Some(at(7))));
+        assert_eq!(
+            (status.reason, status.revoked_at),
+            (COMPROMISE, Some(at(7)))
+        );
     }
 
     #[test]
     fn only_a_hold_can_be_released() {
         let released = known(&[revoke(5, HOLD, false), plain(Action::Release)]).unwrap();
-        assert_eq!((released.state, released.revoked_at, released.reason), (State::Valid, None, None));
+        assert_eq!(
+            (released.state, released.revoked_at, released.reason),
+            (State::Valid, None, None)
+        );
         let revoked = known(&[revoke(5, None, false)]);
         let release = plain(Action::Release);
-        assert_eq!(merge(revoked.as_ref(), &release), Err(MergeError::Permanent(release.serial)));
-        assert_eq!(merge(Some(&released), &release), Err(MergeError::NotHeld(release.serial)));
-        assert_eq!(merge(None, &release), Err(MergeError::NotHeld(release.serial)));
+        assert_eq!(
+            merge(revoked.as_ref(), &release),
+            Err(MergeError::Permanent(release.serial))
+        );
+        assert_eq!(
+            merge(Some(&released), &release),
+            Err(MergeError::NotHeld(release.serial))
+        );
+        assert_eq!(
+            merge(None, &release),
+            Err(MergeError::NotHeld(release.serial))
+        );
     }
 
     #[test]
     fn a_hold_made_permanent_keeps_its_date() {
         let status = known(&[revoke(5, HOLD, false), revoke(9, COMPROMISE, false)]).unwrap();
-        assert_eq!((status.state, status.reason, status.revoked_at), (State::Revoked, COMPROMISE, Some(at(5))));
+        assert_eq!(
+            (status.state, status.reason, status.revoked_at),
+            (State::Revoked, COMPROMISE, Some(at(5)))
+        );
     }
 
     #[test]
     fn an_amendment_cannot_turn_a_revocation_into_a_hold() {
         let status = known(&[revoke(5, COMPROMISE, false), revoke(9, HOLD, true)]).unwrap();
-        assert_eq!((status.state, status.reason, status.revoked_at), (State::Revoked, COMPROMISE, Some(at(5))));
+        assert_eq!(
+            (status.state, status.reason, status.revoked_at),
+            (State::Revoked, COMPROMISE, Some(at(5)))
+        );
     }
 
     #[test]
     fn an_amendment_without_date_keeps_the_date() {
-        let Action::Revoke { at: later, reason, invalidity_date, .. } = revoke(9, COMPROMISE, true).action else {
+        let Action::Revoke {
+            at: later,
+            reason,
+            invalidity_date,
+            ..
+        } = revoke(9, COMPROMISE, true).action
+        else {
             unreachable!()
         };
-        let action = Action::Revoke { at: later, is_dated: false, reason, invalidity_date, amend: true };
+        let action = Action::Revoke {
+            at: later,
+            is_dated: false,
+            reason,
+            invalidity_date,
+            amend: true,
+        };
         let status = known(&[revoke(5, None, false), plain(action)]).unwrap();
-        assert_eq!((status.reason, status.revoked_at), (COMPROMISE, Some(at(5))));
+        assert_eq!(
+            (status.reason, status.revoked_at),
+            (COMPROMISE, Some(at(5)))
+        );
     }
 
     #[test]
     fn recording_leaves_what_is_revoked_alone_and_the_latest_end_counts() {
-        let end = |seconds, request| Request { not_after: Some(at(seconds)), ..request };
-        let revoked = [end(99, revoke(5, COMPROMISE, false)), end(7, plain(Action::Record))];
+        let end = |seconds, request| Request {
+            not_after: Some(at(seconds)),
+            ..request
+        };
+        let revoked = [
+            end(99, revoke(5, COMPROMISE, false)),
+            end(7, plain(Action::Record)),
+        ];
         assert_eq!(known(&revoked), known(&revoked[..1]));
-        let earlier = known(&[end(99, revoke(5, None, false)), end(7, revoke(5, None, false))]).unwrap();
+        let earlier = known(&[
+            end(99, revoke(5, None, false)),
+            end(7, revoke(5, None, false)),
+        ])
+        .unwrap();
         assert_eq!(earlier.not_after, Some(at(99)));
-        let later = known(&[end(7, plain(Action::Record)), end(99, plain(Action::Record))]).unwrap();
+        let later = known(&[
+            end(7, plain(Action::Record)),
+            end(99, plain(Action::Record)),
+        ])
+        .unwrap();
         assert_eq!((later.state, later.not_after), (State::Valid, Some(at(99))));
     }
 
@@ -406,8 +538,18 @@ mod tests {
         }
         assert_eq!(Reason::parse("key-compromise"), Ok(COMPROMISE));
         assert_eq!(Reason::parse("unspecified"), Ok(None));
-        assert_eq!(Reason::parse("removeFromCRL"), Err(ReasonError::RemoveFromCrl));
-        assert!(matches!(Reason::parse("boredom"), Err(ReasonError::Unknown(_))));
-        assert!([0, 7, 8, 11].into_iter().all(|code| Reason::from_code(code).is_none()));
+        assert_eq!(
+            Reason::parse("removeFromCRL"),
+            Err(ReasonError::RemoveFromCrl)
+        );
+        assert!(matches!(
+            Reason::parse("boredom"),
+            Err(ReasonError::Unknown(_))
+        ));
+        assert!(
+            [0, 7, 8, 11]
+                .into_iter()
+                .all(|code| Reason::from_code(code).is_none())
+        );
     }
 }

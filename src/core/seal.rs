@@ -1,7 +1,8 @@
 //! The seal: `Draft → Linted → Signed → Checked`.
 //!
-//! A document is drafted, read back and linted, signed, and checked; each step takes the value of the step before,
-//! and there is no other way to make one. Only [`Linted`] reaches a signer, only [`Checked`] reaches the world.
+//! A document is drafted, read back and linted, signed, and checked; each step takes the value of
+//! the step before, and there is no other way to make one. Only [`Linted`] reaches a signer, only
+//! [`Checked`] reaches the world.
 //!
 //! A draft has no bytes to sign, and what was signed has no bytes to publish:
 //!
@@ -20,7 +21,8 @@
 //! Nobody else can make a checked document, or one that pretends to be linted:
 //!
 //! ```compile_fail,E0451
-//! fn forge(crl: rescind::core::crl::Crl) -> rescind::core::seal::Checked<rescind::core::crl::Crl> {
+//! use rescind::core::{crl::Crl, seal::Checked};
+//! fn forge(crl: Crl) -> Checked<Crl> {
 //!     rescind::core::seal::Checked { document: crl, bytes: vec![].into() }
 //! }
 //! ```
@@ -53,13 +55,15 @@ pub trait Document {
     /// Names all that must not differ from what was there before, and does.
     fn compare(&self, tbs: &[u8], before: &Self::Before<'_>) -> Findings;
 
-    /// What stands behind the signature: nothing in CRLs and certificates, the certificates in OCSP responses.
+    /// What stands behind the signature: nothing in CRLs and certificates, the certificates in OCSP
+    /// responses.
     fn assemble(&self, tbs: Tbs, algorithm: SignatureAlgorithm, signature: &[u8]) -> Bytes {
         tbs.assemble(algorithm, signature, &[])
     }
 }
 
-/// The bytes to be signed, with room before and behind for what the signature adds: a CRL may be large.
+/// The bytes to be signed, with room before and behind for what the signature adds: a CRL may be
+/// large.
 #[derive(Clone, Debug)]
 pub struct Tbs {
     buffer: Vec<u8>,
@@ -79,16 +83,23 @@ impl Tbs {
         buffer.resize(HEADER, 0);
         write::header(&mut buffer, tag::SEQUENCE, len);
         fill(&mut buffer);
-        Self { buffer, start: HEADER }
+        Self {
+            buffer,
+            start: HEADER,
+        }
     }
 
-    /// A SEQUENCE of `before`, a SEQUENCE with what `fill` writes if that is anything, and `behind`. What stands before
-    /// the list is written when its length is known, so the list is gone through only once.
+    /// A SEQUENCE of `before`, a SEQUENCE with what `fill` writes if that is anything, and
+    /// `behind`. What stands before the list is written when its length is known, so the list is
+    /// gone through only once.
     pub fn around_list(before: &[u8], behind: &[u8], fill: impl FnOnce(&mut Vec<u8>)) -> Self {
         let room = 3 * HEADER + before.len();
         let mut buffer = vec![0; room];
         fill(&mut buffer);
-        let mut tbs = Self { start: room, buffer };
+        let mut tbs = Self {
+            start: room,
+            buffer,
+        };
         if !tbs.bytes().is_empty() {
             tbs.enclose();
         }
@@ -119,7 +130,12 @@ impl Tbs {
     }
 
     /// `SEQUENCE { tbs, algorithm, signature, … }`, in place.
-    pub fn assemble(mut self, algorithm: SignatureAlgorithm, signature: &[u8], behind: &[u8]) -> Bytes {
+    pub fn assemble(
+        mut self,
+        algorithm: SignatureAlgorithm,
+        signature: &[u8],
+        behind: &[u8],
+    ) -> Bytes {
         self.buffer.extend_from_slice(&algorithm.identifier());
         self.buffer.extend_from_slice(&write::bit_string(signature));
         self.buffer.extend_from_slice(behind);
@@ -146,11 +162,21 @@ pub struct Findings(pub Vec<Finding>);
 impl Findings {
     /// Adds a finding.
     pub fn add(&mut self, lint: &'static str, clause: &'static str, detail: impl Into<String>) {
-        self.0.push(Finding { lint, clause, detail: detail.into() });
+        self.0.push(Finding {
+            lint,
+            clause,
+            detail: detail.into(),
+        });
     }
 
     /// Adds a finding unless `good`.
-    pub fn require(&mut self, good: bool, lint: &'static str, clause: &'static str, detail: impl Into<String>) {
+    pub fn require(
+        &mut self,
+        good: bool,
+        lint: &'static str,
+        clause: &'static str,
+        detail: impl Into<String>,
+    ) {
         if !good {
             self.add(lint, clause, detail);
         }
@@ -165,13 +191,15 @@ impl std::error::Error for Findings {}
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |finding: &Finding| format!("{} ({}): {}", finding.lint, finding.clause, finding.detail);
+        let line = |finding: &Finding| {
+            format!("{} ({}): {}", finding.lint, finding.clause, finding.detail)
+        };
         f.write_str(&self.0.iter().map(line).collect::<Vec<_>>().join("; "))
     }
 }
 
-/// A document that one client reads at once, and nobody keeps: it may go out on the proof that its key is the right
-/// one (see [`Proven`]). Nothing else implements this.
+/// A document that one client reads at once, and nobody keeps: it may go out on the proof that its
+/// key is the right one (see [`Proven`]). Nothing else implements this.
 pub trait Fleeting: Document {}
 
 /// How a key pair makes a signature; none where it refuses.
@@ -179,15 +207,17 @@ pub type Sign<K> = fn(&K, SignatureAlgorithm, &[u8]) -> Option<Vec<u8>>;
 
 /// A key pair in memory that was seen to sign what a public key verifies.
 ///
-/// The rule: everything that is published or kept has its own signature verified. What is [`Fleeting`] relies on the
-/// proof instead, because a verification takes three times as long as a P-256 signature. The proof and the signatures
-/// cannot come apart: the pair and the way it signs are inside, and this is the only way to them. What is left is a
-/// fault of the machine in the midst of a signature; it spoils one answer, and its reader notices.
+/// The rule: everything that is published or kept has its own signature verified. What is
+/// [`Fleeting`] relies on the proof instead, because a verification takes three times as long as a
+/// P-256 signature. The proof and the signatures cannot come apart: the pair and the way it signs
+/// are inside, and this is the only way to them. What is left is a fault of the machine in the
+/// midst of a signature; it spoils one answer, and its reader notices.
 ///
 /// Only what is fleeting can be had without a verification:
 ///
 /// ```compile_fail,E0277
-/// fn hurry<K>(key: rescind::core::seal::Proven<K>, crl: rescind::core::seal::Linted<rescind::core::crl::Crl>) {
+/// use rescind::core::{crl::Crl, seal::{Linted, Proven}};
+/// fn hurry<K>(key: Proven<K>, crl: Linted<Crl>) {
 ///     key.seal_fleeting(crl);
 /// }
 /// ```
@@ -211,7 +241,14 @@ impl<K> Proven<K> {
         const PROBE: &[u8] = b"\x04\x21rescind proves that keys fit here";
         let algorithm = public.default_algorithm();
         let signature = sign(&pair, algorithm, PROBE)?;
-        public.verifies(algorithm, PROBE, &signature).then_some(Self { pair, sign, algorithm, public })
+        public
+            .verifies(algorithm, PROBE, &signature)
+            .then_some(Self {
+                pair,
+                sign,
+                algorithm,
+                public,
+            })
     }
 
     /// The key that verifies.
@@ -228,13 +265,21 @@ impl<K> Proven<K> {
     }
 
     /// Signs, verifies, and puts the two together.
-    pub fn seal<D: Document>(&self, linted: Linted<D>, before: &D::Before<'_>) -> Result<Checked<D>, CheckError> {
-        self.sign(linted).ok_or(CheckError::Refused(self.algorithm))?.check(&self.public, before)
+    pub fn seal<D: Document>(
+        &self,
+        linted: Linted<D>,
+        before: &D::Before<'_>,
+    ) -> Result<Checked<D>, CheckError> {
+        self.sign(linted)
+            .ok_or(CheckError::Refused(self.algorithm))?
+            .check(&self.public, before)
     }
 
     /// Signs, and relies on the proof that the signature verifies.
     pub fn seal_fleeting<D: Fleeting>(&self, linted: Linted<D>) -> Result<Checked<D>, CheckError> {
-        let signed = self.sign(linted).ok_or(CheckError::Refused(self.algorithm))?;
+        let signed = self
+            .sign(linted)
+            .ok_or(CheckError::Refused(self.algorithm))?;
         Ok(signed.assembled())
     }
 }
@@ -278,7 +323,10 @@ pub struct Checked<D> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// The signature is not that of the expected key.
-    #[error("the signature does not verify under the certificate's key: the key signed with is another one")]
+    #[error(
+        "the signature does not verify under the certificate's key: the key signed with is another \
+         one"
+    )]
     Signature,
     /// There is no signature.
     #[error("the key refused to sign with {0}")]
@@ -291,13 +339,22 @@ pub enum CheckError {
 impl<D: Document> Draft<D> {
     /// Drafting is free; all rules are behind it.
     pub(super) fn new(document: D, tbs: Tbs, algorithm: SignatureAlgorithm) -> Self {
-        Self { document, tbs, algorithm }
+        Self {
+            document,
+            tbs,
+            algorithm,
+        }
     }
 
     /// Reads the draft back and lints it; all findings are told at once.
     pub fn lint(self, source: &D::Source<'_>) -> Result<Linted<D>, Findings> {
         self.document.lint(self.tbs.bytes(), source).into_result()?;
-        Ok(Linted { document: self.document, tbs: self.tbs, algorithm: self.algorithm, is_compared: false })
+        Ok(Linted {
+            document: self.document,
+            tbs: self.tbs,
+            algorithm: self.algorithm,
+            is_compared: false,
+        })
     }
 }
 
@@ -317,36 +374,61 @@ impl<D: Document> Linted<D> {
         self.document.compare(self.tbs.bytes(), before)
     }
 
-    /// Compares with what was there before, so that the key is not used for what would be refused afterwards.
+    /// Compares with what was there before, so that the key is not used for what would be refused
+    /// afterwards.
     pub fn compare(self, before: &D::Before<'_>) -> Result<Self, Findings> {
-        self.document.compare(self.tbs.bytes(), before).into_result()?;
-        Ok(Self { is_compared: true, ..self })
+        self.document
+            .compare(self.tbs.bytes(), before)
+            .into_result()?;
+        Ok(Self {
+            is_compared: true,
+            ..self
+        })
     }
 
     /// Takes the signer's answer. ECDSA signatures are DER here (RFC 3279 §2.2.3).
     pub fn signed(self, signature: Vec<u8>) -> Signed<D> {
-        let Self { document, tbs, algorithm, is_compared } = self;
-        Signed { document, tbs, algorithm, is_compared, signature }
+        let Self {
+            document,
+            tbs,
+            algorithm,
+            is_compared,
+        } = self;
+        Signed {
+            document,
+            tbs,
+            algorithm,
+            is_compared,
+            signature,
+        }
     }
 }
 
 impl<D: Document> Signed<D> {
-    /// Verifies the signature over the linted bytes, compares them with what was there before unless that was done
-    /// before signing, and puts the two together.
+    /// Verifies the signature over the linted bytes, compares them with what was there before
+    /// unless that was done before signing, and puts the two together.
     pub fn check(self, key: &PublicKey, before: &D::Before<'_>) -> Result<Checked<D>, CheckError> {
         let tbs = self.tbs.bytes();
         if !key.verifies(self.algorithm, tbs, &self.signature) {
             return Err(CheckError::Signature);
         }
         if !self.is_compared {
-            self.document.compare(tbs, before).into_result().map_err(CheckError::Compare)?;
+            self.document
+                .compare(tbs, before)
+                .into_result()
+                .map_err(CheckError::Compare)?;
         }
         Ok(self.assembled())
     }
 
     fn assembled(self) -> Checked<D> {
-        let bytes = self.document.assemble(self.tbs, self.algorithm, &self.signature);
-        Checked { document: self.document, bytes }
+        let bytes = self
+            .document
+            .assemble(self.tbs, self.algorithm, &self.signature);
+        Checked {
+            document: self.document,
+            bytes,
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use super::time::Timestamp;
 
 /// A certificate's serial number: a positive integer of at most 20 octets.
 ///
-/// Kept left-padded, so that the order of the octets is numeric and [`Serial::row_key`] sorts like the number.
-/// A value whose top bit is set takes 21 octets in DER; RFC 5280 §4.1.2.2 caps *conforming* CAs at 20,
-/// but a certificate that exists must be revocable, so the value is what is limited here.
+/// Kept left-padded, so that the order of the octets is numeric and [`Serial::row_key`] sorts like
+/// the number. A value whose top bit is set takes 21 octets in DER; RFC 5280 §4.1.2.2 caps
+/// *conforming* CAs at 20, but a certificate that exists must be revocable, so the value is what is
+/// limited here.
 ///
 /// *Warning:* stored state. The row key of every status row is made from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,7 +23,10 @@ pub enum SerialError {
     #[error("is empty; give the serial number in hexadecimal")]
     Empty,
     /// Something that is no hexadecimal digit, and no colon between digits.
-    #[error("has {0:?}, which is not a hexadecimal digit; give the serial as `openssl x509 -serial` prints it")]
+    #[error(
+        "has {0:?}, which is not a hexadecimal digit; give the serial as `openssl x509 -serial` \
+         prints it"
+    )]
     Digit(char),
     /// More than 20 octets.
     #[error("is longer than 20 octets, the most that RFC 5280 §4.1.2.2 allows")]
@@ -51,7 +55,11 @@ impl Serial {
             return Err(SerialError::TooLong);
         }
         if nibbles.is_empty() {
-            return Err(if text.contains('0') { SerialError::NotPositive } else { SerialError::Empty });
+            return Err(if text.contains('0') {
+                SerialError::NotPositive
+            } else {
+                SerialError::Empty
+            });
         }
         let mut octets = [0; 20];
         for (place, nibble) in nibbles.iter().rev().enumerate() {
@@ -73,14 +81,20 @@ impl Serial {
         }
         let magnitude = content.strip_prefix(&[0]).unwrap_or(content);
         let mut octets = [0; 20];
-        let start = 20usize.checked_sub(magnitude.len()).ok_or(SerialError::TooLong)?;
+        let start = 20usize
+            .checked_sub(magnitude.len())
+            .ok_or(SerialError::TooLong)?;
         octets[start..].copy_from_slice(magnitude);
         Ok(Self(octets))
     }
 
     /// From the 20 octets of [`Serial::octets`].
     pub fn from_octets(octets: [u8; 20]) -> Result<Self, SerialError> {
-        if octets == [0; 20] { Err(SerialError::NotPositive) } else { Ok(Self(octets)) }
+        if octets == [0; 20] {
+            Err(SerialError::NotPositive)
+        } else {
+            Ok(Self(octets))
+        }
     }
 
     /// A serial from 16 random octets, positive and of fixed length, as CAs issue them.
@@ -98,8 +112,16 @@ impl Serial {
 
     /// The first 4 and the last 16 octets, as numbers.
     pub fn parts(&self) -> (u32, u128) {
-        let low = self.0.last_chunk().map_or(0, |low| u128::from_be_bytes(*low));
-        (self.0.first_chunk().map_or(0, |high| u32::from_be_bytes(*high)), low)
+        let low = self
+            .0
+            .last_chunk()
+            .map_or(0, |low| u128::from_be_bytes(*low));
+        (
+            self.0
+                .first_chunk()
+                .map_or(0, |high| u32::from_be_bytes(*high)),
+            low,
+        )
     }
 
     /// The octets without leading zeros.
@@ -108,14 +130,20 @@ impl Serial {
         &self.0[zeros..]
     }
 
-    /// How many octets the content of the DER INTEGER has. A number whose first bit is set has a zero octet before it.
+    /// How many octets the content of the DER INTEGER has. A number whose first bit is set has a
+    /// zero octet before it.
     pub fn integer_len(&self) -> usize {
         let (high, low) = self.parts();
-        let bits = if high == 0 { 128 - low.leading_zeros() } else { 160 - high.leading_zeros() };
+        let bits = if high == 0 {
+            128 - low.leading_zeros()
+        } else {
+            160 - high.leading_zeros()
+        };
         bits as usize / 8 + 1
     }
 
-    /// The content octets of the DER INTEGER: the 21-octet buffer, and how many of its last octets count.
+    /// The content octets of the DER INTEGER: the 21-octet buffer, and how many of its last octets
+    /// count.
     pub fn integer(&self) -> ([u8; 21], usize) {
         let mut content = [0; 21];
         content[1..].copy_from_slice(&self.0);
@@ -166,21 +194,23 @@ impl CrlNumber {
         Self(number)
     }
 
-    /// From the content octets of a DER INTEGER; none where it is negative, not minimal, or above 2^64 - 1.
+    /// From the content octets of a DER INTEGER; none where it is negative, not minimal, or above
+    /// 2^64 - 1.
     pub fn from_integer(content: &[u8]) -> Option<Self> {
         match content {
             [] => None,
             [0, next, ..] if next & 0x80 == 0 => None,
             [first, ..] if first & 0x80 != 0 => None,
-            [0, rest @ ..] | rest if rest.len() <= 8 => {
-                Some(Self(rest.iter().fold(0, |number, &octet| number << 8 | u64::from(octet))))
-            }
+            [0, rest @ ..] | rest if rest.len() <= 8 => Some(Self(
+                rest.iter()
+                    .fold(0, |number, &octet| number << 8 | u64::from(octet)),
+            )),
             _ => None,
         }
     }
 
-    /// The number of the CRL to be made now: above `previous`, and never below the seconds since 1970, so
-    /// that it rises even if the record of previous numbers is lost.
+    /// The number of the CRL to be made now: above `previous`, and never below the seconds since
+    /// 1970, so that it rises even if the record of previous numbers is lost.
     pub fn next(previous: Option<Self>, now: Timestamp) -> Option<Self> {
         let clock = now.seconds();
         match previous {
@@ -208,7 +238,11 @@ mod tests {
     #[test]
     fn serial_text_takes_any_case_colons_and_leading_zeros() {
         for text in ["0A2e", "0a:2E", "a2e", "0x0a2e", "00000a2e", " 0a2e "] {
-            assert_eq!(Serial::from_hex(text).unwrap().to_string(), "0a2e", "{text}");
+            assert_eq!(
+                Serial::from_hex(text).unwrap().to_string(),
+                "0a2e",
+                "{text}"
+            );
         }
     }
 
@@ -219,7 +253,10 @@ mod tests {
             (":", SerialError::Empty),
             ("xyz", SerialError::Digit('x')),
             ("0", SerialError::NotPositive),
-            ("01ffffffffffffffffffffffffffffffffffffffff", SerialError::TooLong),
+            (
+                "01ffffffffffffffffffffffffffffffffffffffff",
+                SerialError::TooLong,
+            ),
         ] {
             assert_eq!(Serial::from_hex(text), Err(error), "{text}");
         }
@@ -237,7 +274,10 @@ mod tests {
             "0100000000000000000000000000000000",
             "ffffffffffffffffffffffffffffffffffffffff",
         ];
-        let serials: Vec<_> = sorted.iter().map(|text| Serial::from_hex(text).unwrap()).collect();
+        let serials: Vec<_> = sorted
+            .iter()
+            .map(|text| Serial::from_hex(text).unwrap())
+            .collect();
         assert!(serials.is_sorted());
         assert!(serials.iter().map(Serial::row_key).is_sorted());
     }
@@ -264,7 +304,11 @@ mod tests {
     #[test]
     fn crl_number_rises_even_if_the_clock_went_back_or_the_record_is_lost() {
         let now = Timestamp::from_seconds(1_700_000_000).unwrap();
-        let next = |previous: Option<u64>| CrlNumber::next(previous.map(CrlNumber::known), now).unwrap().get();
+        let next = |previous: Option<u64>| {
+            CrlNumber::next(previous.map(CrlNumber::known), now)
+                .unwrap()
+                .get()
+        };
         assert_eq!(next(None), 1_700_000_000);
         assert_eq!(next(Some(1374)), 1_700_000_000);
         assert_eq!(next(Some(1_800_000_000)), 1_800_000_001);

@@ -69,7 +69,8 @@ impl Timestamp {
     /// The ASCII digits of a GeneralizedTime, `YYYYMMDDHHMMSSZ`; a UTCTime is its last 13 octets.
     pub fn digits(self) -> [u8; 15] {
         // Never out of range: both end with the year 9999.
-        let civil = DateTime::from_unix_duration(Duration::from_secs(self.seconds())).unwrap_or(DateTime::INFINITY);
+        let civil = DateTime::from_unix_duration(Duration::from_secs(self.seconds()))
+            .unwrap_or(DateTime::INFINITY);
         let mut digits = *b"00000000000000Z";
         let mut put = |at: usize, value: u16| {
             digits[at] += (value / 10) as u8;
@@ -109,12 +110,14 @@ impl Timestamp {
         }
         let two = |at: usize| (content[at] - b'0') * 10 + (content[at + 1] - b'0');
         let year = u16::from(two(0)) * 100 + u16::from(two(2));
-        let civil = DateTime::new(year, two(4), two(6), two(8), two(10), two(12)).map_err(|_| TimeError::Der)?;
+        let civil = DateTime::new(year, two(4), two(6), two(8), two(10), two(12))
+            .map_err(|_| TimeError::Der)?;
         Self::from_seconds(civil.unix_duration().as_secs()).ok_or(TimeError::Range)
     }
 }
 
-/// Digits of many times: what was worked out for a day is kept, since certificates are revoked on the same few days.
+/// Digits of many times: what was worked out for a day is kept, since certificates are revoked on
+/// the same few days.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     days: Box<[(u64, [u8; 8]); SLOTS]>,
@@ -127,7 +130,9 @@ const DAY: u64 = 24 * 3600;
 
 impl Default for Calendar {
     fn default() -> Self {
-        Self { days: Box::new([(u64::MAX, [0; 8]); SLOTS]) }
+        Self {
+            days: Box::new([(u64::MAX, [0; 8]); SLOTS]),
+        }
     }
 }
 
@@ -143,7 +148,11 @@ impl Calendar {
         }
         let mut digits = *b"00000000000000Z";
         digits[..8].copy_from_slice(date);
-        for (at, value) in [(8, second / 3600), (10, second / 60 % 60), (12, second % 60)] {
+        for (at, value) in [
+            (8, second / 3600),
+            (10, second / 60 % 60),
+            (12, second % 60),
+        ] {
             digits[at] = b'0' + (value / 10) as u8;
             digits[at + 1] = b'0' + (value % 10) as u8;
         }
@@ -169,7 +178,8 @@ impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.digits();
-        let part = |from: usize, to: usize| std::str::from_utf8(&digits[from..to]).unwrap_or_default();
+        let part =
+            |from: usize, to: usize| std::str::from_utf8(&digits[from..to]).unwrap_or_default();
         write!(f, "{}-{}-{}T", part(0, 4), part(4, 6), part(6, 8))?;
         write!(f, "{}:{}:{}Z", part(8, 10), part(10, 12), part(12, 14))
     }
@@ -189,7 +199,9 @@ impl serde::Serialize for Timestamp {
 
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -233,15 +245,26 @@ mod tests {
     fn time_text_is_rfc_3339_in_whole_seconds() {
         let time: Timestamp = "2026-01-17T00:27:48Z".parse().unwrap();
         assert_eq!(time.to_string(), "2026-01-17T00:27:48Z");
-        assert!(matches!("2026-01-17T00:27:48.5Z".parse::<Timestamp>(), Err(TimeError::Fraction(_))));
-        assert!(matches!("yesterday".parse::<Timestamp>(), Err(TimeError::Text(_))));
+        assert!(matches!(
+            "2026-01-17T00:27:48.5Z".parse::<Timestamp>(),
+            Err(TimeError::Fraction(_))
+        ));
+        assert!(matches!(
+            "yesterday".parse::<Timestamp>(),
+            Err(TimeError::Text(_))
+        ));
         assert!("1969-12-31T23:59:59Z".parse::<Timestamp>().is_err());
         assert!("2026-01-17T01:27:48+01:00".parse::<Timestamp>().is_err());
     }
 
     #[test]
     fn der_times_round_trip_and_refuse_fractions_and_missing_seconds() {
-        for text in ["1970-01-01T00:00:00Z", "2049-12-31T23:59:59Z", "2050-01-01T00:00:00Z", "9999-12-31T23:59:59Z"] {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2049-12-31T23:59:59Z",
+            "2050-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
             let time: Timestamp = text.parse().unwrap();
             assert_eq!(Timestamp::from_generalized_time(&time.digits()), Ok(time));
             if time.is_utc_time() {
@@ -250,8 +273,17 @@ mod tests {
                 assert!(text >= "2050");
             }
         }
-        for bad in ["20260117002748.5Z", "202601170027Z", "20260117002748", "20261317002748Z", "20260117002748+"] {
-            assert!(Timestamp::from_generalized_time(bad.as_bytes()).is_err(), "{bad}");
+        for bad in [
+            "20260117002748.5Z",
+            "202601170027Z",
+            "20260117002748",
+            "20261317002748Z",
+            "20260117002748+",
+        ] {
+            assert!(
+                Timestamp::from_generalized_time(bad.as_bytes()).is_err(),
+                "{bad}"
+            );
         }
     }
 
@@ -265,6 +297,9 @@ mod tests {
         let at = |seconds| Timestamp::from_seconds(seconds).unwrap();
         assert!(Window::new(at(5), at(5)).is_none());
         assert!(Window::new(at(6), at(5)).is_none());
-        assert_eq!(Window::new(at(5), at(8)).unwrap().length(), Duration::from_secs(3));
+        assert_eq!(
+            Window::new(at(5), at(8)).unwrap().length(),
+            Duration::from_secs(3)
+        );
     }
 }

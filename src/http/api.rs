@@ -19,7 +19,9 @@ use super::connections::unread;
 use crate::server::app::{Access, App};
 use crate::{
     ca::Ca,
-    core::{journal::change_set::MAX_CHANGES, revocation::Request, serial::Serial, time::Timestamp},
+    core::{
+        journal::change_set::MAX_CHANGES, revocation::Request, serial::Serial, time::Timestamp,
+    },
     store::error::DriverError,
     stories::{
         revoke::{self, Author, RevokeError},
@@ -39,12 +41,18 @@ struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+        Self {
+            status,
+            detail: detail.into(),
+        }
     }
 
     fn driver(error: &DriverError) -> Self {
         tracing::error!(%error, "the index could not be used");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the index is out of reach; nothing is known to have changed")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the index is out of reach; nothing is known to have changed",
+        )
     }
 }
 
@@ -52,11 +60,17 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let body = serde_json::json!({
-            "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
+            "type": "about:blank",
+            "title": title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
         });
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -70,7 +84,9 @@ impl From<RevokeError> for Problem {
         match error {
             RevokeError::Merge(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
             RevokeError::Driver(error) => Self::driver(&error),
-            RevokeError::OtherKey(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            RevokeError::OtherKey(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
             RevokeError::Twice(_) | RevokeError::Text(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }
@@ -98,34 +114,63 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
     match &app.api {
         Access::Host => {}
         Access::Closed => {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "the API is closed: RESCIND_API_TOKEN is not set"));
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "the API is closed: RESCIND_API_TOKEN is not set",
+            ));
         }
         Access::Token(token) => {
-            let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let given = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+            let given = headers
+                .get(AUTHORIZATION)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            let given = given
+                .split_once(' ')
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
             // Digests are compared, so the time it takes tells nothing about the token.
-            if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(token)) {
-                return Err(Problem::new(StatusCode::UNAUTHORIZED, "give the API token: Authorization: Bearer TOKEN"));
+            if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(token))
+            {
+                return Err(Problem::new(
+                    StatusCode::UNAUTHORIZED,
+                    "give the API token: Authorization: Bearer TOKEN",
+                ));
             }
         }
     }
-    app.ca(issuer).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no issuer {issuer:?}")))
+    app.ca(issuer).ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no issuer {issuer:?}"),
+        )
+    })
 }
 
 /// Reads one object or a list of them.
 async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Problem> {
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {MAX_BODY} octets"));
+    let too_large = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a body has at most {MAX_BODY} octets"),
+        )
+    };
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
     }
-    let body = to_bytes(body, MAX_BODY).await.map_err(|error| match unread(&error) {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-        status => Problem::new(status, "the body did not arrive whole"),
-    })?;
-    let malformed = |error: serde_json::Error| Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"));
+    let body = to_bytes(body, MAX_BODY)
+        .await
+        .map_err(|error| match unread(&error) {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            status => Problem::new(status, "the body did not arrive whole"),
+        })?;
+    let malformed = |error: serde_json::Error| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))
+    };
     let items = match serde_json::from_slice(&body).map_err(malformed)? {
         serde_json::Value::Array(items) if items.is_empty() => {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "the body: the list is empty"));
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "the body: the list is empty",
+            ));
         }
         serde_json::Value::Array(items) => items,
         one => vec![one],
@@ -135,7 +180,10 @@ async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Proble
         let what = format!("a list has at most {MAX_CHANGES} certificates");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what));
     }
-    items.into_iter().map(|item| serde_json::from_value(item).map_err(malformed)).collect()
+    items
+        .into_iter()
+        .map(|item| serde_json::from_value(item).map_err(malformed))
+        .collect()
 }
 
 /// The comment of the change set: the callers' comments, each once.
@@ -149,10 +197,23 @@ fn comment<'a>(comments: impl Iterator<Item = Option<&'a str>>) -> String {
     all.join("; ")
 }
 
-async fn record(ca: &Ca, requests: &[Request], comment: String, now: Timestamp) -> Result<Response, Problem> {
-    let author = Author { actor: "api".to_owned(), comment };
+async fn record(
+    ca: &Ca,
+    requests: &[Request],
+    comment: String,
+    now: Timestamp,
+) -> Result<Response, Problem> {
+    let author = Author {
+        actor: "api".to_owned(),
+        comment,
+    };
     let recorded = revoke::commit(ca, requests, &author, now, |_| ()).await?;
-    tracing::info!(issuer = ca.name, seq = recorded.seq, changed = recorded.changed, "recorded by the API");
+    tracing::info!(
+        issuer = ca.name,
+        seq = recorded.seq,
+        changed = recorded.changed,
+        "recorded by the API"
+    );
     Ok(([(CACHE_CONTROL, "no-store")], Json(recorded)).into_response())
 }
 
@@ -166,8 +227,17 @@ pub(super) async fn revoke(
         let ca = admit(&app, &headers, &issuer)?;
         let now = (app.clock)();
         let wanted: Vec<Revocation> = read(body).await?;
-        let requests: Vec<_> = wanted.iter().map(|one| one.request(ca, now)).collect::<Result<_, _>>()?;
-        record(ca, &requests, comment(wanted.iter().map(|one| one.comment.as_deref())), now).await
+        let requests: Vec<_> = wanted
+            .iter()
+            .map(|one| one.request(ca, now))
+            .collect::<Result<_, _>>()?;
+        record(
+            ca,
+            &requests,
+            comment(wanted.iter().map(|one| one.comment.as_deref())),
+            now,
+        )
+        .await
     };
     revoke.await.unwrap_or_else(Problem::into_response)
 }
@@ -181,8 +251,17 @@ pub(super) async fn release(
     let release = async {
         let ca = admit(&app, &headers, &issuer)?;
         let wanted: Vec<Release> = read(body).await?;
-        let requests: Vec<_> = wanted.iter().map(|one| schema::release(&one.serial)).collect::<Result<_, _>>()?;
-        record(ca, &requests, comment(wanted.iter().map(|one| one.comment.as_deref())), (app.clock)()).await
+        let requests: Vec<_> = wanted
+            .iter()
+            .map(|one| schema::release(&one.serial))
+            .collect::<Result<_, _>>()?;
+        record(
+            ca,
+            &requests,
+            comment(wanted.iter().map(|one| one.comment.as_deref())),
+            (app.clock)(),
+        )
+        .await
     };
     release.await.unwrap_or_else(Problem::into_response)
 }
@@ -194,9 +273,17 @@ pub(super) async fn lookup(
 ) -> Response {
     let lookup = async {
         let ca = admit(&app, &headers, &issuer)?;
-        let serial = Serial::from_hex(&serial)
-            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the serial number {error}")))?;
-        let found = ca.index.statuses(&ca.name, vec![serial]).await.map_err(|error| Problem::driver(&error))?;
+        let serial = Serial::from_hex(&serial).map_err(|error| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                format!("the serial number {error}"),
+            )
+        })?;
+        let found = ca
+            .index
+            .statuses(&ca.name, vec![serial])
+            .await
+            .map_err(|error| Problem::driver(&error))?;
         let shown = schema::Shown::new(serial, found.first());
         Ok::<_, Problem>(([(CACHE_CONTROL, "no-store")], Json(shown)).into_response())
     };

@@ -1,5 +1,5 @@
-//! Connections: HTTP/1.1 and HTTP/1.0 with a limit for everything. HTTP/2 and TLS are refused; a proxy in front may
-//! speak them.
+//! Connections: HTTP/1.1 and HTTP/1.0 with a limit for everything. HTTP/2 and TLS are refused; a
+//! proxy in front may speak them.
 
 use std::{
     convert::Infallible,
@@ -33,21 +33,24 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::{Door, sending::failure};
 
-/// How long a client may take for the head of a request, from the first octet or from the last answer on; an idle
-/// connection is closed after it.
+/// How long a client may take for the head of a request, from the first octet or from the last
+/// answer on; an idle connection is closed after it.
 pub const HEAD: Duration = Duration::from_secs(15);
-/// The same where the Functions host is the only client: it reads whole requests before it sends them on, and keeps
-/// connections open for a minute.
+/// The same where the Functions host is the only client: it reads whole requests before it sends
+/// them on, and keeps connections open for a minute.
 pub const HEAD_FROM_HOST: Duration = Duration::from_secs(120);
 /// How long a client may take for the body of a request.
 pub const BODY: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of an answer that is being sent to it.
 pub const STALL: Duration = Duration::from_secs(60);
-/// How long a connection is kept for more requests, and how long the last of its answers may take after that.
+/// How long a connection is kept for more requests, and how long the last of its answers may take
+/// after that.
 pub const LIFE: Duration = Duration::from_secs(600);
-/// Most connections. When they are all taken, idle ones are closed, and others wait in the system's queue.
+/// Most connections. When they are all taken, idle ones are closed, and others wait in the system's
+/// queue.
 pub const MAX_CONNECTIONS: usize = 512;
-/// How long a connection that is to make room may still wait for a request: the client's may be under way.
+/// How long a connection that is to make room may still wait for a request: the client's may be
+/// under way.
 pub const ROOM: Duration = Duration::from_secs(1);
 /// Most octets of a request's head.
 pub const MAX_HEAD: usize = 32 * 1024;
@@ -59,7 +62,8 @@ pub const MAX_TARGET: usize = 8 * 1024;
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    /// Tells connections to end when their present answers are out; whether because the server stops.
+    /// Tells connections to end when their present answers are out; whether because the server
+    /// stops.
     finish: watch::Sender<bool>,
     slots: Arc<Semaphore>,
     accepting: JoinHandle<()>,
@@ -71,8 +75,17 @@ impl Server {
         let finish = watch::Sender::new(false);
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let head = if from_host { HEAD_FROM_HOST } else { HEAD };
-        let accepting = tokio::spawn(accept(listener, door, head, (finish.clone(), Arc::clone(&slots))));
-        Self { finish, slots, accepting }
+        let accepting = tokio::spawn(accept(
+            listener,
+            door,
+            head,
+            (finish.clone(), Arc::clone(&slots)),
+        ));
+        Self {
+            finish,
+            slots,
+            accepting,
+        }
     }
 
     /// Takes no more connections, and waits until those that are open have their answers.
@@ -94,23 +107,34 @@ async fn accept(
         if slots.available_permits() == 0 {
             finish.send_replace(false);
         }
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 // Answers are written whole; waiting for more would only delay them.
                 let _ = stream.set_nodelay(true);
                 // It ends by itself, and gives its slot back.
-                drop(tokio::spawn(connection(stream, door.clone(), head, (finish.subscribe(), slot))));
+                drop(tokio::spawn(connection(
+                    stream,
+                    door.clone(),
+                    head,
+                    (finish.subscribe(), slot),
+                )));
             }
             Err(error) => refused(&error).await,
         }
     }
 }
 
-/// A client that is gone already is no trouble; too few file descriptors are, and pass when others go.
+/// A client that is gone already is no trouble; too few file descriptors are, and pass when others
+/// go.
 async fn refused(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    ) {
         tracing::error!(%error, "a connection could not be accepted");
         sleep(Duration::from_millis(100)).await;
     }
@@ -127,7 +151,11 @@ async fn connection(
     let stream = std::pin::pin!(stream);
     let service = service_fn(|request| answer(&door, request));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(MAX_HEAD).max_headers(MAX_FIELDS);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_FIELDS);
     // A client may shut down its side when it has asked.
     builder.half_close(true);
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -153,10 +181,19 @@ async fn connection(
 
 async fn answer(door: &Door, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     if let Some(mut refused) = refuse(&request) {
-        refused.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        refused
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
         return Ok(refused);
     }
-    Ok(door.answer(request.map(|body| Body::new(InTime { body, deadline: None }))).await)
+    Ok(door
+        .answer(request.map(|body| {
+            Body::new(InTime {
+                body,
+                deadline: None,
+            })
+        }))
+        .await)
 }
 
 /// What is refused whoever asks for it.
@@ -164,11 +201,17 @@ fn refuse<B>(request: &Request<B>) -> Option<Response<Body>> {
     // RFC 9112 §3.2: a request of HTTP/1.1 without Host, or with two, is answered 400.
     let hosts = request.headers().get_all(HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
-        return Some(failure(StatusCode::BAD_REQUEST, "a request of HTTP/1.1 has exactly one Host"));
+        return Some(failure(
+            StatusCode::BAD_REQUEST,
+            "a request of HTTP/1.1 has exactly one Host",
+        ));
     }
     let uri = request.uri();
     if uri.path().len() + uri.query().map_or(0, str::len) > MAX_TARGET {
-        return Some(failure(StatusCode::URI_TOO_LONG, "a request's target has at most 8192 octets"));
+        return Some(failure(
+            StatusCode::URI_TOO_LONG,
+            "a request's target has at most 8192 octets",
+        ));
     }
     None
 }
@@ -191,7 +234,12 @@ impl hyper::body::Body for InTime {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        ready!(self.deadline.get_or_insert_with(|| Box::pin(sleep(BODY))).as_mut().poll(context));
+        ready!(
+            self.deadline
+                .get_or_insert_with(|| Box::pin(sleep(BODY)))
+                .as_mut()
+                .poll(context)
+        );
         Poll::Ready(Some(Err(TooLate.into())))
     }
 
@@ -209,9 +257,13 @@ impl hyper::body::Body for InTime {
 #[error("the body took longer than {} seconds", BODY.as_secs())]
 struct TooLate;
 
-/// Why a body could not be read up to a limit: it came too slowly, or in pieces that are not HTTP, or it is too large.
+/// Why a body could not be read up to a limit: it came too slowly, or in pieces that are not HTTP,
+/// or it is too large.
 pub(super) fn unread(error: &axum::Error) -> StatusCode {
-    let causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let causes =
+        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+            error.source()
+        });
     for cause in causes {
         if cause.is::<TooLate>() {
             return StatusCode::REQUEST_TIMEOUT;

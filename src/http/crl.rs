@@ -28,9 +28,17 @@ pub(super) async fn crl(
     let (name, form) = match (file.strip_suffix(".crl.pem"), file.strip_suffix(".crl")) {
         (Some(name), _) => (name, Form::Pem),
         (_, Some(name)) => (name, Form::Der),
-        _ => return failure(StatusCode::NOT_FOUND, "there is no such CRL; the name ends with .crl or .crl.pem"),
+        _ => {
+            return failure(
+                StatusCode::NOT_FOUND,
+                "there is no such CRL; the name ends with .crl or .crl.pem",
+            );
+        }
     };
-    let delta = name.strip_suffix("-delta").filter(|_| form == Form::Der).and_then(|name| app.ca(name));
+    let delta = name
+        .strip_suffix("-delta")
+        .filter(|_| form == Form::Der)
+        .and_then(|name| app.ca(name));
     let wanted = match (app.ca(name), delta, form) {
         (Some(ca), _, Form::Der) => Some((ca, Wanted::Der(Scope::Full))),
         (Some(ca), _, Form::Pem) => Some((ca, Wanted::Pem)),
@@ -55,26 +63,49 @@ pub(super) async fn shard(
         Some((ca, ca.crl.shards().find(|shard| shard.name() == name)?))
     });
     match shard {
-        Some((ca, shard)) => send_crl(&app, ca, Wanted::Der(Scope::Shard(shard)), &method, &headers).await,
+        Some((ca, shard)) => {
+            send_crl(
+                &app,
+                ca,
+                Wanted::Der(Scope::Shard(shard)),
+                &method,
+                &headers,
+            )
+            .await
+        }
         None => failure(StatusCode::NOT_FOUND, "there is no such issuer or shard"),
     }
 }
 
 /// Sends the CRL on the shelf.
-pub(super) async fn send_crl(app: &App, ca: &Ca, wanted: Wanted, method: &Method, request: &HeaderMap) -> Response {
+pub(super) async fn send_crl(
+    app: &App,
+    ca: &Ca,
+    wanted: Wanted,
+    method: &Method,
+    request: &HeaderMap,
+) -> Response {
     let shelved = match shelved(app, ca, wanted).await {
         Ok(Some(shelved)) => shelved,
         Ok(None) => return failure(StatusCode::NOT_FOUND, "no CRL has been published yet"),
         Err(error) => {
             tracing::error!(%error, "the shelf could not be read");
-            return failure(StatusCode::SERVICE_UNAVAILABLE, "the shelf could not be read");
+            return failure(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the shelf could not be read",
+            );
         }
     };
     let content_type = match wanted {
         Wanted::Der(_) => "application/pkix-crl",
         Wanted::Pem => "application/x-pem-file",
     };
-    let sending = Sending { method, request, content_type, bytes: shelved.bytes.clone() };
+    let sending = Sending {
+        method,
+        request,
+        content_type,
+        bytes: shelved.bytes.clone(),
+    };
     match &shelved.freshness {
         Some(freshness) => sending.cacheable(&caching(freshness), (app.clock)()),
         None => sending.never_kept(),
@@ -82,8 +113,19 @@ pub(super) async fn send_crl(app: &App, ca: &Ca, wanted: Wanted, method: &Method
 }
 
 fn caching(freshness: &Freshness) -> Caching {
-    let Freshness { etag, modified, expires, fresh_until } = freshness.clone();
-    Caching { etag, modified, expires, fresh_until, directives: ", public, no-transform" }
+    let Freshness {
+        etag,
+        modified,
+        expires,
+        fresh_until,
+    } = freshness.clone();
+    Caching {
+        etag,
+        modified,
+        expires,
+        fresh_until,
+        directives: ", public, no-transform",
+    }
 }
 
 /// How long a CA certificate may be kept without asking.
@@ -99,7 +141,12 @@ pub(super) async fn certificate(
     let (name, form) = match (file.strip_suffix(".pem"), file.strip_suffix(".cer")) {
         (Some(name), _) => (name, Form::Pem),
         (_, Some(name)) => (name, Form::Der),
-        _ => return failure(StatusCode::NOT_FOUND, "there is no such certificate; the name ends with .cer or .pem"),
+        _ => {
+            return failure(
+                StatusCode::NOT_FOUND,
+                "there is no such certificate; the name ends with .cer or .pem",
+            );
+        }
     };
     match app.ca(name) {
         Some(ca) => send_certificate(&app, ca, form, &method, &headers),
@@ -108,7 +155,13 @@ pub(super) async fn certificate(
 }
 
 /// Sends the CA certificate.
-pub(super) fn send_certificate(app: &App, ca: &Ca, form: Form, method: &Method, request: &HeaderMap) -> Response {
+pub(super) fn send_certificate(
+    app: &App,
+    ca: &Ca,
+    form: Form,
+    method: &Method,
+    request: &HeaderMap,
+) -> Response {
     let certificate = ca.issuer.certificate();
     let (bytes, content_type) = match form {
         Form::Der => (certificate.der.clone(), "application/pkix-cert"),
@@ -122,7 +175,13 @@ pub(super) fn send_certificate(app: &App, ca: &Ca, form: Form, method: &Method, 
         fresh_until: now.after(CERTIFICATE_AGE),
         directives: ", public, no-transform",
     };
-    Sending { method, request, content_type, bytes: bytes.into() }.cacheable(&caching, now)
+    Sending {
+        method,
+        request,
+        content_type,
+        bytes: bytes.into(),
+    }
+    .cacheable(&caching, now)
 }
 
 /// The CA certificate as PEM.

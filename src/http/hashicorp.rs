@@ -1,4 +1,5 @@
-//! The paths of HashiCorp Vault's PKI engine, for certificates that have them inside: `/v1/{mount}/…`.
+//! The paths of HashiCorp Vault's PKI engine, for certificates that have them inside:
+//! `/v1/{mount}/…`.
 
 use std::sync::Arc;
 
@@ -36,7 +37,10 @@ pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> 
     });
     let below = matching.min_by_key(|(rest, _)| rest.len());
     let Some((rest, ca)) = below else {
-        return failure(StatusCode::NOT_FOUND, "there is no [[alias]] for this mount");
+        return failure(
+            StatusCode::NOT_FOUND,
+            "there is no [[alias]] for this mount",
+        );
     };
     let parts: Vec<_> = rest.split('/').collect();
     // `/issuer/{ref}/…`: the reference is Vault's own name for an issuer; a mount here has one.
@@ -50,42 +54,72 @@ pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> 
             ocsp::post(State(Arc::clone(&app)), Request::from_parts(head, body)).await
         }
         (&Method::GET | &Method::HEAD, ["ocsp" | "unified-ocsp", ..]) => {
-            let below = rest.strip_prefix("issuer/").and_then(|rest| Some(rest.split_once('/')?.1));
-            let text = below.unwrap_or(rest).trim_start_matches("unified-").trim_start_matches("ocsp");
+            let below = rest
+                .strip_prefix("issuer/")
+                .and_then(|rest| Some(rest.split_once('/')?.1));
+            let text = below
+                .unwrap_or(rest)
+                .trim_start_matches("unified-")
+                .trim_start_matches("ocsp");
             ocsp::get_from(&app, text, method, headers).await
         }
         (&Method::GET | &Method::HEAD, parts) => read(&app, ca, parts, method, headers).await,
         (_, parts) => {
             // RFC 9110 §15.5.6.
-            let allowed = if matches!(parts, ["ocsp" | "unified-ocsp", ..]) { "GET,HEAD,POST" } else { "GET,HEAD" };
-            let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "only Vault's read paths and OCSP are answered");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+            let allowed = if matches!(parts, ["ocsp" | "unified-ocsp", ..]) {
+                "GET,HEAD,POST"
+            } else {
+                "GET,HEAD"
+            };
+            let mut response = failure(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only Vault's read paths and OCSP are answered",
+            );
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static(allowed));
             response
         }
     }
 }
 
-async fn read(app: &App, ca: &Ca, parts: &[&str], method: &Method, headers: &HeaderMap) -> Response {
+async fn read(
+    app: &App,
+    ca: &Ca,
+    parts: &[&str],
+    method: &Method,
+    headers: &HeaderMap,
+) -> Response {
     match parts {
         ["crl" | "unified-crl"] | ["crl" | "unified-crl", "der"] => {
             crl::send_crl(app, ca, Wanted::Der(Scope::Full), method, headers).await
         }
-        ["crl" | "unified-crl", "pem"] => crl::send_crl(app, ca, Wanted::Pem, method, headers).await,
+        ["crl" | "unified-crl", "pem"] => {
+            crl::send_crl(app, ca, Wanted::Pem, method, headers).await
+        }
         ["crl" | "unified-crl", "delta"] | ["crl" | "unified-crl", "delta", "der"] => {
             crl::send_crl(app, ca, Wanted::Der(Scope::Delta), method, headers).await
         }
         ["ca"] | ["der"] => crl::send_certificate(app, ca, Form::Der, method, headers),
-        ["ca" | "ca_chain", ..] | ["pem"] => crl::send_certificate(app, ca, Form::Pem, method, headers),
+        ["ca" | "ca_chain", ..] | ["pem"] => {
+            crl::send_certificate(app, ca, Form::Pem, method, headers)
+        }
         ["cert", "ca" | "ca_chain"] | ["json"] | [] => described(crl::certificate_pem(ca)),
         ["cert", "crl"] => match ca.shelf.store().get(&ca.shelf.name(".crl.pem")).await {
             Ok(Some(stored)) => described(String::from_utf8_lossy(&stored.bytes).into_owned()),
             Ok(None) => failure(StatusCode::NOT_FOUND, "no CRL has been published yet"),
             Err(error) => {
                 tracing::error!(%error, "the shelf could not be read");
-                failure(StatusCode::SERVICE_UNAVAILABLE, "the shelf could not be read")
+                failure(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the shelf could not be read",
+                )
             }
         },
-        _ => failure(StatusCode::NOT_FOUND, "this path of Vault's is not answered"),
+        _ => failure(
+            StatusCode::NOT_FOUND,
+            "this path of Vault's is not answered",
+        ),
     }
 }
 

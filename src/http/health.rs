@@ -28,19 +28,30 @@ use crate::{
     stories::respond::{Purpose, Served},
 };
 
-/// 200 while everything is in time; 503 with reasons when a CRL is late, a replica stale or a credential at its end.
+/// 200 while everything is in time; 503 with reasons when a CRL is late, a replica stale or a
+/// credential at its end.
 pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
     let now = (app.clock)();
     let mut problems = Vec::new();
     for served in app.responder.issuers() {
         let name = &served.ca.name;
-        problems.extend(problems_of(&app, served, now).await.into_iter().map(|problem| format!("{name}: {problem}")));
+        problems.extend(
+            problems_of(&app, served, now)
+                .await
+                .into_iter()
+                .map(|problem| format!("{name}: {problem}")),
+        );
     }
     let (status, word) = match problems.is_empty() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
-    let issuers: Vec<_> = app.responder.issuers().iter().map(|served| view(served, now)).collect();
+    let issuers: Vec<_> = app
+        .responder
+        .issuers()
+        .iter()
+        .map(|served| view(served, now))
+        .collect();
     let body = serde_json::json!({ "status": word, "problems": problems, "issuers": issuers });
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
@@ -62,19 +73,34 @@ async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> 
     let mut problems = Vec::new();
     for scope in served.ca.crl.scopes() {
         match shelved(app, &served.ca, Wanted::Der(scope)).await {
-            Ok(Some(shelved)) => problems.extend(crl_lateness(&served.ca, scope, &shelved.bytes, now)),
-            Ok(None) if scope == Scope::Full => problems.push("no CRL has been published yet".to_owned()),
-            Ok(None) => problems.push(format!("no CRL of scope {} has been published yet", scope.key())),
+            Ok(Some(shelved)) => {
+                problems.extend(crl_lateness(&served.ca, scope, &shelved.bytes, now))
+            }
+            Ok(None) if scope == Scope::Full => {
+                problems.push("no CRL has been published yet".to_owned())
+            }
+            Ok(None) => problems.push(format!(
+                "no CRL of scope {} has been published yet",
+                scope.key()
+            )),
             Err(error) => problems.push(error.to_string()),
         }
     }
     let known = served.known();
-    let is_stale = known.replica.as_ref().is_none_or(|(_, at)| now.since(*at) > served.ca.ocsp.max_staleness);
+    let is_stale = known
+        .replica
+        .as_ref()
+        .is_none_or(|(_, at)| now.since(*at) > served.ca.ocsp.max_staleness);
     if is_stale {
         let why = known.problem().unwrap_or("it was not read yet");
-        problems.push(format!("OCSP answers tryLater, because the index cannot be read: {why}"));
+        problems.push(format!(
+            "OCSP answers tryLater, because the index cannot be read: {why}"
+        ));
     }
-    let held = known.held.iter().filter_map(|held| credential_problem(&served.ca, held.credential.as_deref(), now));
+    let held = known
+        .held
+        .iter()
+        .filter_map(|held| credential_problem(&served.ca, held.credential.as_deref(), now));
     problems.extend(held);
     problems
 }
@@ -86,28 +112,71 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     text.family("rescind_build_info", "gauge", "The version that runs.");
     text.sample("rescind_build_info", &[("version", version)], 1);
-    text.family("rescind_ocsp_responses_total", "counter", "OCSP responses by status.");
+    text.family(
+        "rescind_ocsp_responses_total",
+        "counter",
+        "OCSP responses by status.",
+    );
     let answered = app.counts.answered.load(Ordering::Relaxed);
-    text.sample("rescind_ocsp_responses_total", &[("status", "successful")], answered);
+    text.sample(
+        "rescind_ocsp_responses_total",
+        &[("status", "successful")],
+        answered,
+    );
     for (refusal, count) in REFUSALS.iter().zip(&app.counts.refused) {
         let count = count.load(Ordering::Relaxed);
-        text.sample("rescind_ocsp_responses_total", &[("status", refusal.name())], count);
+        text.sample(
+            "rescind_ocsp_responses_total",
+            &[("status", refusal.name())],
+            count,
+        );
     }
-    text.family("rescind_ocsp_signatures_total", "counter", "Signatures by OCSP credentials by what they were for.");
+    text.family(
+        "rescind_ocsp_signatures_total",
+        "counter",
+        "Signatures by OCSP credentials by what they were for.",
+    );
     for purpose in Purpose::ALL {
         let count = app.responder.signatures(purpose);
-        text.sample("rescind_ocsp_signatures_total", &[("for", purpose.name())], count);
+        text.sample(
+            "rescind_ocsp_signatures_total",
+            &[("for", purpose.name())],
+            count,
+        );
     }
     let (octets, answers) = app.responder.kept_octets();
-    text.family("rescind_ocsp_cache_octets", "gauge", "Memory of kept OCSP answers.");
+    text.family(
+        "rescind_ocsp_cache_octets",
+        "gauge",
+        "Memory of kept OCSP answers.",
+    );
     text.sample("rescind_ocsp_cache_octets", &[], octets);
     text.family("rescind_ocsp_cache_answers", "gauge", "Kept OCSP answers.");
     text.sample("rescind_ocsp_cache_answers", &[], answers as u64);
-    text.family("rescind_passes_total", "counter", "Publisher passes over an issuer by result.");
-    text.sample("rescind_passes_total", &[("result", "done")], app.counts.passes.load(Ordering::Relaxed));
-    text.sample("rescind_passes_total", &[("result", "failed")], app.counts.failed_passes.load(Ordering::Relaxed));
+    text.family(
+        "rescind_passes_total",
+        "counter",
+        "Publisher passes over an issuer by result.",
+    );
+    text.sample(
+        "rescind_passes_total",
+        &[("result", "done")],
+        app.counts.passes.load(Ordering::Relaxed),
+    );
+    text.sample(
+        "rescind_passes_total",
+        &[("result", "failed")],
+        app.counts.failed_passes.load(Ordering::Relaxed),
+    );
     gauges(&app, now, &mut text).await;
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.0).into_response()
+    (
+        [
+            (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
+            (CACHE_CONTROL, "no-store"),
+        ],
+        text.0,
+    )
+        .into_response()
 }
 
 /// Name, help, and the value for an issuer.
@@ -118,7 +187,9 @@ async fn gauges(app: &App, now: Timestamp, text: &mut Metrics) {
     for served in app.responder.issuers() {
         all.push((served.ca.name.clone(), gauges_of(app, served, now).await));
     }
-    let Some((_, first)) = all.first() else { return };
+    let Some((_, first)) = all.first() else {
+        return;
+    };
     for (at, (name, help, _)) in first.iter().enumerate() {
         text.family(name, "gauge", help);
         for (issuer, gauges) in &all {
@@ -130,18 +201,34 @@ async fn gauges(app: &App, now: Timestamp, text: &mut Metrics) {
 }
 
 async fn gauges_of(app: &App, served: &Served, now: Timestamp) -> Vec<Gauge> {
-    let shelved = shelved(app, &served.ca, Wanted::Der(Scope::Full)).await.ok().flatten();
-    let bytes = shelved.map(|shelved| shelved.bytes.clone()).unwrap_or_default();
+    let shelved = shelved(app, &served.ca, Wanted::Der(Scope::Full))
+        .await
+        .ok()
+        .flatten();
+    let bytes = shelved
+        .map(|shelved| shelved.bytes.clone())
+        .unwrap_or_default();
     let crl = SignedCrl::read(&bytes).ok().map(|signed| signed.crl);
     let crl = crl.as_ref();
     let known = served.known();
     let replica = known.replica.as_ref();
     let counts = replica.map(|(replica, _)| replica.counts());
-    let ends = known.held.iter().filter_map(|held| Some(held.credential.as_ref()?.validity.next().seconds()));
+    let ends = known
+        .held
+        .iter()
+        .filter_map(|held| Some(held.credential.as_ref()?.validity.next().seconds()));
     let end = ends.min();
     vec![
-        ("rescind_crl_number", "Number of the CRL on the shelf.", crl.and_then(|crl| Some(crl.number()?.get()))),
-        ("rescind_crl_bytes", "Size of the CRL on the shelf.", crl.map(|_| bytes.len() as u64)),
+        (
+            "rescind_crl_number",
+            "Number of the CRL on the shelf.",
+            crl.and_then(|crl| Some(crl.number()?.get())),
+        ),
+        (
+            "rescind_crl_bytes",
+            "Size of the CRL on the shelf.",
+            crl.map(|_| bytes.len() as u64),
+        ),
         (
             "rescind_crl_this_update_seconds",
             "thisUpdate of the CRL on the shelf, in seconds since 1970.",
@@ -152,16 +239,36 @@ async fn gauges_of(app: &App, served: &Served, now: Timestamp) -> Vec<Gauge> {
             "nextUpdate of the CRL on the shelf, in seconds since 1970.",
             crl.and_then(|crl| Some(crl.next_update?.seconds())),
         ),
-        ("rescind_revoked", "Certificates revoked for good.", counts.map(|counts| counts.revoked)),
-        ("rescind_held", "Certificates on hold.", counts.map(|counts| counts.held)),
-        ("rescind_valid", "Certificates listed as issued.", counts.map(|counts| counts.valid)),
-        ("rescind_index_seq", "Newest change set that OCSP answers from.", replica.map(|(index, _)| index.head().seq)),
+        (
+            "rescind_revoked",
+            "Certificates revoked for good.",
+            counts.map(|counts| counts.revoked),
+        ),
+        (
+            "rescind_held",
+            "Certificates on hold.",
+            counts.map(|counts| counts.held),
+        ),
+        (
+            "rescind_valid",
+            "Certificates listed as issued.",
+            counts.map(|counts| counts.valid),
+        ),
+        (
+            "rescind_index_seq",
+            "Newest change set that OCSP answers from.",
+            replica.map(|(index, _)| index.head().seq),
+        ),
         (
             "rescind_replica_age_seconds",
             "Since when OCSP's view of the index was last seen to be level.",
             replica.map(|(_, at)| now.since(*at).as_secs()),
         ),
-        ("rescind_credential_not_after_seconds", "End of the OCSP credential, in seconds since 1970.", end),
+        (
+            "rescind_credential_not_after_seconds",
+            "End of the OCSP credential, in seconds since 1970.",
+            end,
+        ),
         (
             "rescind_ca_not_after_seconds",
             "End of the CA certificate, in seconds since 1970.",
@@ -181,8 +288,15 @@ impl Metrics {
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
+        };
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 }

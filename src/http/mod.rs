@@ -52,7 +52,10 @@ pub fn door() -> (Opener, Door) {
 impl Opener {
     /// Opens the door.
     pub fn open(&self, app: Arc<App>) {
-        self.0.send_replace(Some(Open { router: router(Arc::clone(&app)), app }));
+        self.0.send_replace(Some(Open {
+            router: router(Arc::clone(&app)),
+            app,
+        }));
     }
 }
 
@@ -63,7 +66,10 @@ impl Door {
             return "rescind\n".into_response();
         }
         let Some(Open { app, router }) = self.opened().await else {
-            return sending::failure(StatusCode::SERVICE_UNAVAILABLE, "starting; try again in a moment");
+            return sending::failure(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "starting; try again in a moment",
+            );
         };
         // Most requests are these; under the Functions host, their logs carry the invocation's id.
         if request.method() == Method::POST && request.uri().path() == "/ocsp" && !app.is_hosted {
@@ -77,7 +83,11 @@ impl Door {
             return Some(open.clone());
         }
         let mut door = self.0.clone();
-        timeout(STARTING, door.wait_for(Option::is_some)).await.ok()?.ok()?.clone()
+        timeout(STARTING, door.wait_for(Option::is_some))
+            .await
+            .ok()?
+            .ok()?
+            .clone()
     }
 }
 
@@ -104,7 +114,10 @@ fn router(app: Arc<App>) -> Router {
 
 /// What is logged while a request of the Functions host is answered carries its invocation id.
 async fn in_invocation(request: Request, next: Next) -> Response {
-    let id = request.headers().get("x-azure-functions-invocationid").and_then(|id| id.to_str().ok());
+    let id = request
+        .headers()
+        .get("x-azure-functions-invocationid")
+        .and_then(|id| id.to_str().ok());
     match id.map(|id| tracing::info_span!("invocation", id)) {
         Some(span) => next.run(request).instrument(span).await,
         None => next.run(request).await,

@@ -29,9 +29,13 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: axum::extract::Re
     // RFC 9110 §8.4: a coding that is not decoded here. Nothing that clients send is worth packing.
     let mut codings = parts.headers.get_all(CONTENT_ENCODING).iter();
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the request without Content-Encoding");
+        return failure(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the request without Content-Encoding",
+        );
     }
-    // The body's declared length is checked before anything of it is read; what declares none is cut off.
+    // The body's declared length is checked before anything of it is read; what declares none is
+    // cut off.
     if body.size_hint().lower() > MAX_REQUEST as u64 {
         return failure(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
     }
@@ -50,15 +54,35 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: axum::extract::Re
 pub(super) async fn get(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     // The raw path: an extractor would decode it once, and `%2F` could no longer be told from `/`.
     let path = request.uri().path();
-    get_from(&app, path.strip_prefix("/ocsp").unwrap_or(path), request.method(), request.headers()).await
+    get_from(
+        &app,
+        path.strip_prefix("/ocsp").unwrap_or(path),
+        request.method(),
+        request.headers(),
+    )
+    .await
 }
 
 /// Answers a request whose DER is in this part of its path.
-pub(super) async fn get_from(app: &App, text: &str, method: &Method, headers: &HeaderMap) -> Response {
-    let sent = headers.get("x-waws-unencoded-url").and_then(|target| target.to_str().ok()).and_then(sent_in);
+pub(super) async fn get_from(
+    app: &App,
+    text: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Response {
+    let sent = headers
+        .get("x-waws-unencoded-url")
+        .and_then(|target| target.to_str().ok())
+        .and_then(sent_in);
     match get::decode(text, sent, |der| app.responder.is_for_us(der)) {
         Some(der) => answer(app, method, headers, &der).await,
-        None => refuse(app, method, headers, Refusal::MalformedRequest, "the path holds no OCSP request"),
+        None => refuse(
+            app,
+            method,
+            headers,
+            Refusal::MalformedRequest,
+            "the path holds no OCSP request",
+        ),
     }
 }
 
@@ -74,7 +98,12 @@ async fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> 
         Answer::Refused(refusal, why) => return refuse(app, method, headers, refusal, &why),
     };
     app.counts.answered.fetch_add(1, Ordering::Relaxed);
-    let sending = Sending { method, request: headers, content_type: CONTENT_TYPE, bytes: signed.der.clone() };
+    let sending = Sending {
+        method,
+        request: headers,
+        content_type: CONTENT_TYPE,
+        bytes: signed.der.clone(),
+    };
     match &signed.etag {
         // RFC 9919 §7.2; Last-Modified is thisUpdate, which is producedAt too.
         Some(etag) => sending.cacheable(
@@ -93,15 +122,32 @@ async fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> 
 }
 
 /// RFC 9919 §7.2: errors are never kept.
-fn refuse(app: &App, method: &Method, headers: &HeaderMap, refusal: Refusal, why: &str) -> Response {
+fn refuse(
+    app: &App,
+    method: &Method,
+    headers: &HeaderMap,
+    refusal: Refusal,
+    why: &str,
+) -> Response {
     let is_news = app.counts.refuse(refusal, (app.clock)());
     match refusal {
-        Refusal::InternalError if is_news => tracing::error!(why, "an OCSP request could not be answered"),
+        Refusal::InternalError if is_news => {
+            tracing::error!(why, "an OCSP request could not be answered")
+        }
         Refusal::TryLater if is_news => {
-            tracing::warn!(why, "an OCSP request could not be answered yet; others of this minute are only counted")
+            tracing::warn!(
+                why,
+                "an OCSP request could not be answered yet; others of this minute are only counted"
+            )
         }
         refusal => tracing::debug!(why, status = refusal.name(), "an OCSP request was refused"),
     }
     let bytes = Bytes::copy_from_slice(&refusal.der());
-    Sending { method, request: headers, content_type: CONTENT_TYPE, bytes }.never_kept()
+    Sending {
+        method,
+        request: headers,
+        content_type: CONTENT_TYPE,
+        bytes,
+    }
+    .never_kept()
 }

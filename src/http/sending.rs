@@ -7,8 +7,8 @@ use axum::{
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
         header::{
-            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-            IF_RANGE, LAST_MODIFIED, RANGE,
+            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES,
+            IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
         },
     },
     response::Response,
@@ -60,21 +60,29 @@ impl Sending<'_> {
         put(headers, ETAG, format!("\"{}\"", caching.etag));
         put(headers, LAST_MODIFIED, date(caching.modified));
         put(headers, EXPIRES, date(caching.expires));
-        put(headers, CACHE_CONTROL, format!("max-age={max_age}{}", caching.directives));
+        put(
+            headers,
+            CACHE_CONTROL,
+            format!("max-age={max_age}{}", caching.directives),
+        );
         response
     }
 
     /// Sends the bytes without any header about caching.
     pub(super) fn silent(self) -> Response {
         let mut response = plain(StatusCode::OK, Body::from(self.bytes));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         response
     }
 
     /// Sends the bytes so that nobody keeps them.
     pub(super) fn never_kept(self) -> Response {
         let mut response = self.silent();
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 }
@@ -83,7 +91,10 @@ impl Sending<'_> {
 pub(super) fn failure(status: StatusCode, sentence: &str) -> Response {
     let mut response = plain(status, Body::from(format!("{sentence}\n")));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -110,18 +121,25 @@ fn date(time: Timestamp) -> String {
 
 /// RFC 9110 §13.2.2: If-None-Match decides; If-Modified-Since only where it is absent.
 fn is_unchanged(request: &HeaderMap, caching: &Caching) -> bool {
-    let mut tags = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).peekable();
+    let mut tags = request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .peekable();
     if tags.peek().is_some() {
         return tags.flat_map(|tags| tags.split(',')).any(|tag| {
             let tag = tag.trim();
             tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"') == caching.etag
         });
     }
-    let since = request.get(IF_MODIFIED_SINCE).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
+    let since = request
+        .get(IF_MODIFIED_SINCE)
+        .and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
     since.is_some_and(|since| system_time(caching.modified) <= since)
 }
 
-/// The one range asked for: `None` where there is none to obey, `Err` where it lies outside (RFC 9110 §14).
+/// The one range asked for: `None` where there is none to obey, `Err` where it lies outside (RFC
+/// 9110 §14).
 fn range(request: &HeaderMap, caching: &Caching, len: usize) -> Option<Result<(usize, usize), ()>> {
     let asked = request.get(RANGE)?.to_str().ok()?.strip_prefix("bytes=")?;
     if let Some(condition) = request.get(IF_RANGE)
@@ -134,22 +152,36 @@ fn range(request: &HeaderMap, caching: &Caching, len: usize) -> Option<Result<(u
     let (start, end) = match (first.parse::<usize>(), last.parse::<usize>()) {
         (Ok(start), Ok(end)) if start <= end => (start, end.min(last_octet)),
         (Ok(start), Err(_)) if last.is_empty() => (start, last_octet),
-        (Err(_), Ok(suffix)) if first.is_empty() && suffix > 0 => (len.saturating_sub(suffix), last_octet),
+        (Err(_), Ok(suffix)) if first.is_empty() && suffix > 0 => {
+            (len.saturating_sub(suffix), last_octet)
+        }
         // Several ranges, or nonsense: a server may send the whole.
         _ => return None,
     };
-    Some(if start <= last_octet { Ok((start, end)) } else { Err(()) })
+    Some(if start <= last_octet {
+        Ok((start, end))
+    } else {
+        Err(())
+    })
 }
 
 fn part(bytes: &Bytes, start: usize, end: usize) -> Response {
     let body = bytes.slice(start..=end);
     let mut response = plain(StatusCode::PARTIAL_CONTENT, Body::from(body));
-    put(response.headers_mut(), CONTENT_RANGE, format!("bytes {start}-{end}/{}", bytes.len()));
+    put(
+        response.headers_mut(),
+        CONTENT_RANGE,
+        format!("bytes {start}-{end}/{}", bytes.len()),
+    );
     response
 }
 
 fn unsatisfiable(len: usize) -> Response {
     let mut response = plain(StatusCode::RANGE_NOT_SATISFIABLE, Body::empty());
-    put(response.headers_mut(), CONTENT_RANGE, format!("bytes */{len}"));
+    put(
+        response.headers_mut(),
+        CONTENT_RANGE,
+        format!("bytes */{len}"),
+    );
     response
 }

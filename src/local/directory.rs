@@ -1,8 +1,9 @@
 //! A directory as a store: files replaced atomically, and only if they are what was read.
 //!
-//! A file is written beside its place, synced, and renamed over it; so readers see the old or the new one, and the
-//! loss of power leaves one of the two. What a blob would carry as metadata stands in a hidden file beside it,
-//! bound to the content by its SHA-256; where the two do not fit, the metadata is as good as absent.
+//! A file is written beside its place, synced, and renamed over it; so readers see the old or the
+//! new one, and the loss of power leaves one of the two. What a blob would carry as metadata stands
+//! in a hidden file beside it, bound to the content by its SHA-256; where the two do not fit, the
+//! metadata is as good as absent.
 
 use std::{
     fs::{self, File},
@@ -55,10 +56,22 @@ impl Directory {
             Err(error) => return Err(DriverError::io(format!("read {}", path.display()), error)),
         };
         let sha256 = sha256(&bytes);
-        let beside: Option<Beside> = fs::read(beside(&path)).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        let label = beside.filter(|beside| beside.content == sha256).map(|beside| beside.label);
-        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        Ok(Some(Stored { bytes, version: Version::At(sha256.clone()), sha256, label, modified }))
+        let beside: Option<Beside> = fs::read(beside(&path))
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        let label = beside
+            .filter(|beside| beside.content == sha256)
+            .map(|beside| beside.label);
+        let modified = fs::metadata(&path)
+            .and_then(|metadata| metadata.modified())
+            .ok();
+        Ok(Some(Stored {
+            bytes,
+            version: Version::At(sha256.clone()),
+            sha256,
+            label,
+            modified,
+        }))
     }
 
     /// Whether a file has just this content; what is there is not taken into memory for that.
@@ -89,14 +102,22 @@ impl Directory {
     }
 
     /// Replaces a file, if it is still `expected`.
-    pub(crate) fn replace(&self, name: &str, content: &Content, expected: &Version) -> Result<(), DriverError> {
+    pub(crate) fn replace(
+        &self,
+        name: &str,
+        content: &Content,
+        expected: &Version,
+    ) -> Result<(), DriverError> {
         let path = self.root.join(name);
         let operation = || format!("replace {}", path.display());
-        let _lock = self.lock().map_err(|error| DriverError::io(operation(), error))?;
+        let _lock = self
+            .lock()
+            .map_err(|error| DriverError::io(operation(), error))?;
         if self.version(name)? != *expected {
             return Err(DriverError::new(operation(), ErrorKind::Conflict));
         }
-        self.write(&path, content, true).map_err(|error| DriverError::io(operation(), error))
+        self.write(&path, content, true)
+            .map_err(|error| DriverError::io(operation(), error))
     }
 
     /// Creates a file that must not be there yet.
@@ -151,7 +172,11 @@ impl Directory {
     /// Held while a file is compared and replaced, against other processes.
     fn lock(&self) -> io::Result<File> {
         make_folder(&self.root)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(self.root.join(".lock"))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.root.join(".lock"))?;
         lock.lock()?;
         Ok(lock)
     }
@@ -161,14 +186,18 @@ impl Directory {
         make_folder(folder)?;
         sweep(folder)?;
         if let Some(label) = &content.label {
-            let beside_it = Beside { content: sha256(&content.bytes), label: label.clone() };
+            let beside_it = Beside {
+                content: sha256(&content.bytes),
+                label: label.clone(),
+            };
             write_durably(&beside(path), &serde_json::to_vec(&beside_it)?, 0o644, true)?;
         }
         write_durably(path, &content.bytes, 0o644, over)
     }
 }
 
-/// That a file stands in a folder's place is damage. "Already exists" would say that somebody else was first.
+/// That a file stands in a folder's place is damage. "Already exists" would say that somebody else
+/// was first.
 fn make_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => io::Error::new(io::ErrorKind::NotADirectory, error),
@@ -201,22 +230,31 @@ fn sweep(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Octets that are written and brought to the disk at once. For a large CRL in one go, the kernel keeps a processor for
-/// tens of milliseconds and lets no thread in that answers OCSP; in pieces it takes no longer as a whole.
+/// Octets that are written and brought to the disk at once. For a large CRL in one go, the kernel
+/// keeps a processor for tens of milliseconds and lets no thread in that answers OCSP; in pieces it
+/// takes no longer as a whole.
 const PIECE: usize = 1 << 20;
 
-/// Writes a file beside its place, syncs it, and moves it there; `over` an older one, or only if there is none.
+/// Writes a file beside its place, syncs it, and moves it there; `over` an older one, or only if
+/// there is none.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32, over: bool) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // Two passes of one process may be at it.
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let temporary = folder.join(format!(".{name}.{process}-{count}.tmp"));
     let _ = fs::remove_file(&temporary);
     let written = (|| {
-        let mut file = File::options().create_new(true).write(true).mode(mode).open(&temporary)?;
+        let mut file = File::options()
+            .create_new(true)
+            .write(true)
+            .mode(mode)
+            .open(&temporary)?;
         for piece in bytes.chunks(PIECE) {
             file.write_all(piece)?;
             if piece.len() == PIECE {
@@ -247,13 +285,33 @@ mod tests {
     fn a_file_in_a_folders_place_is_not_another_writer_who_was_first() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("shelf");
-        let content = Content { bytes: vec![1].into(), label: None, content_type: "text/plain", cache_control: None };
+        let content = Content {
+            bytes: vec![1].into(),
+            label: None,
+            content_type: "text/plain",
+            cache_control: None,
+        };
         fs::write(&file, "").unwrap();
-        for (root, name) in [(file.clone(), "a.crl"), (dir.path().to_owned(), "shelf/a.crl")] {
+        for (root, name) in [
+            (file.clone(), "a.crl"),
+            (dir.path().to_owned(), "shelf/a.crl"),
+        ] {
             let directory = Directory::new(root);
-            assert_eq!(directory.put(name, &content).unwrap_err().kind, ErrorKind::Other);
-            assert_eq!(directory.create(name, &content).unwrap_err().kind, ErrorKind::Other);
+            assert_eq!(
+                directory.put(name, &content).unwrap_err().kind,
+                ErrorKind::Other
+            );
+            assert_eq!(
+                directory.create(name, &content).unwrap_err().kind,
+                ErrorKind::Other
+            );
         }
-        assert_eq!(Directory::new(&file).replace("a", &content, &Version::Absent).unwrap_err().kind, ErrorKind::Other);
+        assert_eq!(
+            Directory::new(&file)
+                .replace("a", &content, &Version::Absent)
+                .unwrap_err()
+                .kind,
+            ErrorKind::Other
+        );
     }
 }

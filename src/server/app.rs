@@ -63,14 +63,20 @@ pub struct Counts {
 }
 
 /// Every refusal.
-pub const REFUSALS: [Refusal; 4] =
-    [Refusal::MalformedRequest, Refusal::InternalError, Refusal::TryLater, Refusal::Unauthorized];
+pub const REFUSALS: [Refusal; 4] = [
+    Refusal::MalformedRequest,
+    Refusal::InternalError,
+    Refusal::TryLater,
+    Refusal::Unauthorized,
+];
 
 impl Counts {
-    /// Counts a refusal; whether it is the first of its kind in this minute. One a minute is enough for the log, which
-    /// clients could fill otherwise; `/metrics` has the number.
+    /// Counts a refusal; whether it is the first of its kind in this minute. One a minute is enough
+    /// for the log, which clients could fill otherwise; `/metrics` has the number.
     pub fn refuse(&self, refusal: Refusal, now: Timestamp) -> bool {
-        let Some(which) = REFUSALS.iter().position(|one| *one == refusal) else { return true };
+        let Some(which) = REFUSALS.iter().position(|one| *one == refusal) else {
+            return true;
+        };
         self.refused[which].fetch_add(1, Ordering::Relaxed);
         let minute = now.seconds() / 60;
         self.told[which].swap(minute, Ordering::Relaxed) != minute
@@ -79,7 +85,10 @@ impl Counts {
 
 impl App {
     pub(crate) fn served(&self, name: &str) -> Option<&Served> {
-        self.responder.issuers().iter().find(|served| served.ca.name == name)
+        self.responder
+            .issuers()
+            .iter()
+            .find(|served| served.ca.name == name)
     }
 
     pub(crate) fn ca(&self, name: &str) -> Option<&Ca> {

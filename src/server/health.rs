@@ -59,7 +59,10 @@ pub enum Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Late(text) | Self::Credential(text) | Self::Certificate(text) | Self::Other(text)) = self;
+        let (Self::Late(text)
+        | Self::Credential(text)
+        | Self::Certificate(text)
+        | Self::Other(text)) = self;
         f.write_str(text)
     }
 }
@@ -77,7 +80,10 @@ const CA_ALARM: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3
 
 /// Looks at everything of one issuer.
 pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
-    let mut status = IssuerStatus { name: ca.name.clone(), ..IssuerStatus::default() };
+    let mut status = IssuerStatus {
+        name: ca.name.clone(),
+        ..IssuerStatus::default()
+    };
     shelf(ca, now, &mut status).await;
     for scope in ca.crl.scopes().filter(|&scope| scope != Scope::Full) {
         status.found.extend(beside(ca, scope, now).await);
@@ -95,9 +101,14 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
     for (_, place) in ca.credentials() {
         match place.open(&ca.issuer).await {
             Ok(credential) => {
-                let end = credential.as_ref().map(|credential| credential.validity.next());
-                status.credential_not_after = status.credential_not_after.into_iter().chain(end).min();
-                status.found.extend(credential_problem(ca, credential.as_ref(), now).map(Problem::Credential));
+                let end = credential
+                    .as_ref()
+                    .map(|credential| credential.validity.next());
+                status.credential_not_after =
+                    status.credential_not_after.into_iter().chain(end).min();
+                status.found.extend(
+                    credential_problem(ca, credential.as_ref(), now).map(Problem::Credential),
+                );
             }
             Err(error) => status.found.push(Problem::Credential(error.to_string())),
         }
@@ -105,9 +116,13 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
     let end = ca.issuer.certificate().not_after;
     status.ca_not_after = Some(end);
     if end < now {
-        status.found.push(Problem::Certificate(format!("the CA certificate ended on {end}")));
+        status.found.push(Problem::Certificate(format!(
+            "the CA certificate ended on {end}"
+        )));
     } else if end.since(now) < CA_ALARM {
-        status.found.push(Problem::Certificate(format!("the CA certificate ends soon, on {end}")));
+        status.found.push(Problem::Certificate(format!(
+            "the CA certificate ends soon, on {end}"
+        )));
     }
     status.problems = status.found.iter().map(ToString::to_string).collect();
     status
@@ -123,9 +138,13 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
         Err(error) => return status.found.push(Problem::Other(error.to_string())),
     };
     status.bytes = Some(stored.bytes.len() as u64);
-    status.found.extend(size(ca, stored.bytes.len() as u64).map(Problem::Other));
+    status
+        .found
+        .extend(size(ca, stored.bytes.len() as u64).map(Problem::Other));
     if let Some(label) = &stored.label {
-        status.found.extend(lost_history(ca, label).await.map(Problem::Other));
+        status
+            .found
+            .extend(lost_history(ca, label).await.map(Problem::Other));
     }
     match Previous::verified(&stored.bytes, &ca.issuer, None) {
         Ok(previous) => {
@@ -134,11 +153,16 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
             status.this_update = Some(crl.this_update);
             status.next_update = crl.next_update;
             status.entries = Some(crl.entries().count() as u64);
-            status.found.extend(lateness(ca, Scope::Full, (crl.this_update, crl.next_update), now).map(Problem::Late));
+            status.found.extend(
+                lateness(ca, Scope::Full, (crl.this_update, crl.next_update), now)
+                    .map(Problem::Late),
+            );
         }
         Err(error) => {
             let name = ca.shelf.name(".crl");
-            status.found.push(Problem::Other(format!("the shelf's {name} is not a CRL of ours: {error}")));
+            status.found.push(Problem::Other(format!(
+                "the shelf's {name} is not a CRL of ours: {error}"
+            )));
         }
     }
 }
@@ -147,11 +171,17 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
 fn size(ca: &Ca, octets: u64) -> Option<String> {
     let (warning, alarm) = ca.crl.sizes;
     let what = match octets {
-        octets if octets >= alarm => "some relying parties no longer read it (Entra's limit is 44 MB)",
-        octets if octets >= warning => "it is larger than relying parties like (Microsoft's root programme: 10 MB)",
+        octets if octets >= alarm => {
+            "some relying parties no longer read it (Entra's limit is 44 MB)"
+        }
+        octets if octets >= warning => {
+            "it is larger than relying parties like (Microsoft's root programme: 10 MB)"
+        }
         _ => return None,
     };
-    Some(format!("the CRL has {octets} octets, and {what}; add shards or a delta CRL"))
+    Some(format!(
+        "the CRL has {octets} octets, and {what}; add shards or a delta CRL"
+    ))
 }
 
 /// What is wrong with a delta CRL or a shard.
@@ -164,34 +194,49 @@ async fn beside(ca: &Ca, scope: Scope, now: Timestamp) -> Option<Problem> {
             }
             Err(error) => {
                 let name = ca.shelf.name(&scope.file());
-                Some(Problem::Other(format!("the shelf's {name} is not a CRL of ours: {error}")))
+                Some(Problem::Other(format!(
+                    "the shelf's {name} is not a CRL of ours: {error}"
+                )))
             }
         },
-        Ok(None) => Some(Problem::Late(format!("there is no {} CRL on the shelf; run `rescind publish`", scope.key()))),
+        Ok(None) => Some(Problem::Late(format!(
+            "there is no {} CRL on the shelf; run `rescind publish`",
+            scope.key()
+        ))),
         Err(error) => Some(Problem::Other(error.to_string())),
     }
 }
 
-/// The change set that the CRL was made from must be in the journal: an index put back from a backup lost revocations.
+/// The change set that the CRL was made from must be in the journal: an index put back from a
+/// backup lost revocations.
 async fn lost_history(ca: &Ca, label: &Label) -> Option<String> {
     let is_there = replicate::remembers(ca, label).await.ok()?;
     (!is_there).then(|| {
         let seq = label.seq;
-        format!("the CRL was made from change set {seq}, which the index does not have: an older index took its place")
+        format!(
+            "the CRL was made from change set {seq}, which the index does not have: an older \
+                 index took its place"
+        )
     })
 }
 
-/// Whether the CRL on the shelf is late, from its header alone: cheap enough to ask at every health check.
+/// Whether the CRL on the shelf is late, from its header alone: cheap enough to ask at every health
+/// check.
 pub fn crl_lateness(ca: &Ca, scope: Scope, bytes: &[u8], now: Timestamp) -> Option<String> {
     match SignedCrl::read(bytes) {
-        Ok(signed) => lateness(ca, scope, (signed.crl.this_update, signed.crl.next_update), now),
+        Ok(signed) => lateness(
+            ca,
+            scope,
+            (signed.crl.this_update, signed.crl.next_update),
+            now,
+        ),
         Err(error) => Some(format!("the CRL on the shelf cannot be read: {error}")),
     }
 }
 
-/// The alarm goes off long before nextUpdate: when half the time between refresh and the usual nextUpdate is gone. The
-/// last CRLs before the CA certificate's end have a later one, but are late as soon as any other; after that end no new
-/// one can come.
+/// The alarm goes off long before nextUpdate: when half the time between refresh and the usual
+/// nextUpdate is gone. The last CRLs before the CA certificate's end have a later one, but are late
+/// as soon as any other; after that end no new one can come.
 fn lateness(
     ca: &Ca,
     scope: Scope,
@@ -205,23 +250,35 @@ fn lateness(
     let next = next_update.unwrap_or(this_update);
     let due = this_update.after(ca.crl.backdate).after(ca.crl.refresh);
     let usual = this_update.after(ca.crl.validity_of(scope)).min(next);
-    let alarm = if ca.issuer.has_expired(now) { next } else { due.after(usual.since(due) / 2) };
+    let alarm = if ca.issuer.has_expired(now) {
+        next
+    } else {
+        due.after(usual.since(due) / 2)
+    };
     if this_update > now.after(CLOCK_SKEW) {
         Some(format!(
-            "{what} is dated in the future, {this_update}, and refused until then: it was made by a clock that ran \
-             ahead. Publish with `--accept this_update_went_back`"
+            "{what} is dated in the future, {this_update}, and refused until then: it was made by \
+             a clock that ran ahead. Publish with `--accept this_update_went_back`"
         ))
     } else if next <= now {
-        Some(format!("{what} went stale at its nextUpdate, {next}: relying parties refuse it"))
+        Some(format!(
+            "{what} went stale at its nextUpdate, {next}: relying parties refuse it"
+        ))
     } else if alarm <= now {
-        Some(format!("{what} is late: a new one was due at {due}, and this one goes stale at {next}"))
+        Some(format!(
+            "{what} is late: a new one was due at {due}, and this one goes stale at {next}"
+        ))
     } else {
         None
     }
 }
 
 /// What is wrong with a credential. It ends with the CA at the latest, and so does the need of it.
-pub fn credential_problem(ca: &Ca, credential: Option<&Credential>, now: Timestamp) -> Option<String> {
+pub fn credential_problem(
+    ca: &Ca,
+    credential: Option<&Credential>,
+    now: Timestamp,
+) -> Option<String> {
     if ca.issuer.has_expired(now) {
         return None;
     }
@@ -233,7 +290,9 @@ pub fn credential_problem(ca: &Ca, credential: Option<&Credential>, now: Timesta
     if !credential.is_valid(now) {
         Some(format!("the OCSP credential ended on {end}"))
     } else if !is_last && end.since(now) * CREDENTIAL_ALARM < credential.validity.length() {
-        Some(format!("the OCSP credential ends soon, on {end}, and was not renewed"))
+        Some(format!(
+            "the OCSP credential ends soon, on {end}, and was not renewed"
+        ))
     } else {
         None
     }

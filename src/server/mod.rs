@@ -1,4 +1,5 @@
-//! The running process: what its handlers share, the timer's tick, and how the issuers are operation.
+//! The running process: what its handlers share, the timer's tick, and how the issuers are
+//! operation.
 
 pub mod app;
 pub mod health;

@@ -81,7 +81,11 @@ impl Lately {
 }
 
 /// The CRL on the shelf, or what stands in its place.
-pub(crate) async fn shelved(app: &App, ca: &Ca, wanted: Wanted) -> Result<Option<Arc<Shelved>>, DriverError> {
+pub(crate) async fn shelved(
+    app: &App,
+    ca: &Ca,
+    wanted: Wanted,
+) -> Result<Option<Arc<Shelved>>, DriverError> {
     let (store, now) = (ca.shelf.store(), (app.clock)());
     let name = wanted.name(ca);
     let keep = store.keep_for();
@@ -90,9 +94,14 @@ pub(crate) async fn shelved(app: &App, ca: &Ca, wanted: Wanted) -> Result<Option
     {
         return Ok(Some(Arc::clone(shelved)));
     }
-    let Some(stored) = store.get(&name).await? else { return Ok(None) };
+    let Some(stored) = store.get(&name).await? else {
+        return Ok(None);
+    };
     let freshness = freshness(ca, &stored, wanted.form());
-    let shelved = Arc::new(Shelved { bytes: stored.bytes.into(), freshness });
+    let shelved = Arc::new(Shelved {
+        bytes: stored.bytes.into(),
+        freshness,
+    });
     if !keep.is_zero() {
         app.lately.lock().insert(name, (now, Arc::clone(&shelved)));
     }
@@ -110,5 +119,10 @@ fn freshness(ca: &Ca, stored: &Stored, form: Form) -> Option<Freshness> {
     let expires = signed.crl.next_update?;
     let refresh = modified.after(ca.crl.backdate).after(ca.crl.refresh);
     let etag = stored.sha256.clone();
-    Some(Freshness { etag, modified, expires, fresh_until: refresh.min(expires) })
+    Some(Freshness {
+        etag,
+        modified,
+        expires,
+        fresh_until: refresh.min(expires),
+    })
 }

@@ -37,12 +37,17 @@ pub struct Ticked {
     pub failed: Vec<String>,
 }
 
-/// A pass over every issuer, on a thread that gives way to others: a large CRL keeps a processor for a good part of a
-/// second, and OCSP is answered meanwhile. Where that came to no end in time, as in a flood of requests, the next tick
-/// does not give way. Whoever lets go of the future ends the pass where it next waits, as with any other.
+/// A pass over every issuer, on a thread that gives way to others: a large CRL keeps a processor
+/// for a good part of a second, and OCSP is answered meanwhile. Where that came to no end in time,
+/// as in a flood of requests, the next tick does not give way. Whoever lets go of the future ends
+/// the pass where it next waits, as with any other.
 pub async fn tick(app: &Arc<App>) -> Ticked {
     let start = (app.clock)();
-    let ticked = if app.is_urgent.load(Ordering::Relaxed) { all(app).await } else { politely(app).await };
+    let ticked = if app.is_urgent.load(Ordering::Relaxed) {
+        all(app).await
+    } else {
+        politely(app).await
+    };
     let is_late = (app.clock)().since(start) >= DEADLINE;
     if is_late {
         tracing::warn!("the passes took {DEADLINE:?}; the next ones do not give way to OCSP");
@@ -68,7 +73,9 @@ async fn politely(app: &Arc<App>) -> Ticked {
         // Nobody may be waiting any more.
         let _ = done.send(runtime.block_on(passes));
     };
-    let started = std::thread::Builder::new().name("publisher".to_owned()).spawn(work);
+    let started = std::thread::Builder::new()
+        .name("publisher".to_owned())
+        .spawn(work);
     let ticked = match started {
         Ok(_) => match timeout(DEADLINE + GRACE, ticked).await {
             Ok(ticked) => ticked.map_err(|_| "a pass ended by itself".to_owned()),
@@ -79,19 +86,28 @@ async fn politely(app: &Arc<App>) -> Ticked {
     drop(wanted);
     ticked.unwrap_or_else(|failed| {
         tracing::error!(failed, "nothing was published; the previous CRLs stay");
-        Ticked { done: vec![], failed: vec![failed] }
+        Ticked {
+            done: vec![],
+            failed: vec![failed],
+        }
     })
 }
 
-/// Leaves this thread next to nothing of a processor that others want. A nice thread would be in their way for all of the
-/// slice that it was given, which is several milliseconds.
+/// Leaves this thread next to nothing of a processor that others want. A nice thread would be in
+/// their way for all of the slice that it was given, which is several milliseconds.
 fn give_way() {
     #[cfg(target_os = "linux")]
     {
-        use thread_priority::{NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy, unix};
+        use thread_priority::{
+            NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy, unix,
+        };
         let policy = ThreadSchedulePolicy::Normal(Idle);
         // Where the system refuses, the passes are only less polite.
-        let _ = unix::set_thread_priority_and_policy(unix::thread_native_id(), ThreadPriority::Min, policy);
+        let _ = unix::set_thread_priority_and_policy(
+            unix::thread_native_id(),
+            ThreadPriority::Min,
+            policy,
+        );
     }
 }
 
@@ -104,7 +120,11 @@ async fn all(app: &App) -> Ticked {
         match pass(app, served, now, DEADLINE.saturating_sub(now.since(start))).await {
             Ok(done) => ticked.done.push(format!("{issuer}: {done}")),
             Err(error) => {
-                tracing::error!(issuer, error, "nothing was published; the previous CRL stays");
+                tracing::error!(
+                    issuer,
+                    error,
+                    "nothing was published; the previous CRL stays"
+                );
                 ticked.failed.push(format!("{issuer}: {error}"));
             }
         }
@@ -113,7 +133,12 @@ async fn all(app: &App) -> Ticked {
     ticked
 }
 
-async fn pass(app: &App, served: &Served, now: Timestamp, limit: Duration) -> Result<String, String> {
+async fn pass(
+    app: &App,
+    served: &Served,
+    now: Timestamp,
+    limit: Duration,
+) -> Result<String, String> {
     let known = served.known();
     let replica = known.replica.as_ref().map(|(replica, _)| replica);
     let pass = publish::publish(&served.ca, replica, Options::default(), now);
@@ -121,7 +146,11 @@ async fn pass(app: &App, served: &Served, now: Timestamp, limit: Duration) -> Re
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err(format!("the passes took longer than {DEADLINE:?} together")),
     };
-    let count = if result.is_ok() { &app.counts.passes } else { &app.counts.failed_passes };
+    let count = if result.is_ok() {
+        &app.counts.passes
+    } else {
+        &app.counts.failed_passes
+    };
     count.fetch_add(1, Ordering::Relaxed);
     let outcome = result?;
     let issuer = &served.ca.name;
@@ -129,7 +158,11 @@ async fn pass(app: &App, served: &Served, now: Timestamp, limit: Duration) -> Re
         tracing::warn!(issuer, "{healed}");
     }
     if let Some(trouble) = &outcome.trouble {
-        tracing::error!(issuer, trouble, "the CRL is out, but something failed behind it; the next pass repairs");
+        tracing::error!(
+            issuer,
+            trouble,
+            "the CRL is out, but something failed behind it; the next pass repairs"
+        );
     }
     let number = outcome.number.map_or(0, |number| number.get());
     let reason = outcome.reason.text();
@@ -146,14 +179,20 @@ async fn alarm(served: &Served, now: Timestamp) {
     let issuer = &served.ca.name;
     let found = match timeout(LOOK, health::status(&served.ca, now)).await {
         Ok(status) => status.found,
-        Err(_) => vec![Problem::Other(format!("the stores did not answer within {LOOK:?}"))],
+        Err(_) => vec![Problem::Other(format!(
+            "the stores did not answer within {LOOK:?}"
+        ))],
     };
     for problem in found {
         let detail = problem.to_string();
         match problem {
             Problem::Late(_) => tracing::error!(issuer, detail, "a CRL is late"),
-            Problem::Credential(_) => tracing::error!(issuer, detail, "the OCSP credential ends soon"),
-            Problem::Certificate(_) => tracing::warn!(issuer, detail, "the CA certificate ends soon"),
+            Problem::Credential(_) => {
+                tracing::error!(issuer, detail, "the OCSP credential ends soon")
+            }
+            Problem::Certificate(_) => {
+                tracing::warn!(issuer, detail, "the CA certificate ends soon")
+            }
             Problem::Other(_) => tracing::error!(issuer, detail, "something is wrong"),
         }
     }

@@ -1,13 +1,17 @@
-//! Stores of named bytes: the shelf, where relying parties fetch CRLs, and the archive, which keeps every one.
+//! Stores of named bytes: the shelf, where relying parties fetch CRLs, and the archive, which keeps
+//! every one.
 //!
 //! Contract, for every driver:
-//! - `replace` happens only if the content is still the version that was read; otherwise `Conflict`.
+//! - `replace` happens only if the content is still the version that was read; otherwise
+//!   `Conflict`.
 //! - `create` never overwrites; `Conflict` where the name is taken.
-//! - Readers see the old or the new content, whole; when a write returned, it survives the loss of power.
-//! - A label is metadata about exactly the content it was written with; where what was read does not fit, it is absent.
+//! - Readers see the old or the new content, whole; when a write returned, it survives the loss of
+//!   power.
+//! - A label is metadata about exactly the content it was written with; where what was read does
+//!   not fit, it is absent.
 //!
-//! The shelf is not trusted: whoever can write there could put anything. What is read from it is believed only
-//! under the issuer's own signature.
+//! The shelf is not trusted: whoever can write there could put anything. What is read from it is
+//! believed only under the issuer's own signature.
 
 use std::time::SystemTime;
 
@@ -15,7 +19,8 @@ use bytes::Bytes;
 
 use super::Version;
 
-/// Most octets of content that is read, and so of content that is written: the full CRL of ten million certificates.
+/// Most octets of content that is read, and so of content that is written: the full CRL of ten
+/// million certificates.
 pub const MOST_OCTETS: u64 = 512 << 20;
 
 /// Content as it was found.

@@ -33,7 +33,11 @@ pub enum ErrorKind {
 impl DriverError {
     /// An error without an underlying one.
     pub fn new(operation: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { operation: operation.into(), kind, source: None }
+        Self {
+            operation: operation.into(),
+            kind,
+            source: None,
+        }
     }
 
     /// An error about `source`.
@@ -42,7 +46,11 @@ impl DriverError {
         kind: ErrorKind,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { operation: operation.into(), kind, source: Some(source.into()) }
+        Self {
+            operation: operation.into(),
+            kind,
+            source: Some(source.into()),
+        }
     }
 
     /// An error of the file system.

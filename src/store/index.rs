@@ -1,10 +1,13 @@
-//! The index: what is revoked, for every issuer. The only truth; everything else can be rebuilt from it.
+//! The index: what is revoked, for every issuer. The only truth; everything else can be rebuilt
+//! from it.
 //!
 //! Contract, for every driver:
-//! - A commit is one transaction: change set, head and status rows all happen or none does. It happens only if the
-//!   head is still the version given; otherwise `Conflict`, and nothing was changed.
-//! - When a commit returned, it survives the loss of power. When it failed with anything but `Conflict`, it may or may
-//!   not have happened; commits are idempotent by their content, so the caller reads again and decides again.
+//! - A commit is one transaction: change set, head and status rows all happen or none does. It
+//!   happens only if the head is still the version given; otherwise `Conflict`, and nothing was
+//!   changed.
+//! - When a commit returned, it survives the loss of power. When it failed with anything but
+//!   `Conflict`, it may or may not have happened; commits are idempotent by their content, so the
+//!   caller reads again and decides again.
 //! - Reads see every commit that returned before they began, by any process.
 //! - Drivers do not retry `Conflict`.
 
@@ -19,7 +22,8 @@ use crate::core::{
 /// *Warning:* stored state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeRow {
-    /// The highest number reserved or imported. Reserved before signing, so no number is ever used twice.
+    /// The highest number reserved or imported. Reserved before signing, so no number is ever used
+    /// twice.
     pub number: CrlNumber,
     /// What is known of the last published CRL; none before the first.
     pub published: Option<Published>,

@@ -1,4 +1,5 @@
-//! What drivers speak and promise: contracts, rows and their keys, versions, and one error. Imports the core alone.
+//! What drivers speak and promise: contracts, rows and their keys, versions, and one error. Imports
+//! the core alone.
 
 pub mod content;
 pub mod error;

@@ -31,7 +31,9 @@ pub(crate) fn serial(key: &str) -> Option<Serial> {
 
 /// What is wrong where [`serial`] finds none.
 pub(crate) fn not_a_serials(key: &str) -> String {
-    format!("the row {key:?} stands among the certificates' rows, and its key is no serial number's")
+    format!(
+        "the row {key:?} stands among the certificates' rows, and its key is no serial number's"
+    )
 }
 
 /// That of the last CRL of a scope.
@@ -49,7 +51,14 @@ mod tests {
         let serial = Serial::from_hex("0a2e").unwrap();
         let key = status(&serial);
         assert_eq!(serial_of(&key), Some(serial));
-        for other in ["s.0a2e", "s.", "head", &key.to_uppercase(), &key.replace("2e", "2E"), &format!("{key}0")] {
+        for other in [
+            "s.0a2e",
+            "s.",
+            "head",
+            &key.to_uppercase(),
+            &key.replace("2e", "2E"),
+            &format!("{key}0"),
+        ] {
             assert_eq!(serial_of(other), None, "{other}");
         }
     }

@@ -1,4 +1,5 @@
-//! The stories, each told from top to bottom: what is done with an issuer. They reach stores and keys through [`crate::ca`].
+//! The stories, each told from top to bottom: what is done with an issuer. They reach stores and
+//! keys through [`crate::ca`].
 
 pub mod import;
 pub mod publish;

@@ -1,7 +1,7 @@
 //! The revoker's story: merge what is asked with what is known, and commit it under the head.
 //!
-//! Telling it twice is harmless. A commit that lost a race is read and merged again; nothing is overwritten that the
-//! caller had not seen.
+//! Telling it twice is harmless. A commit that lost a race is read and merged again; nothing is
+//! overwritten that the caller had not seen.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -51,7 +51,10 @@ pub enum RevokeError {
     #[error("the {0} is longer than {MAX_TEXT} octets")]
     Text(&'static str),
     /// The index belongs to another key.
-    #[error("the index of issuer {0} belongs to another key: give an issuer with a new key a name of its own")]
+    #[error(
+        "the index of issuer {0} belongs to another key: give an issuer with a new key a name of \
+         its own"
+    )]
     OtherKey(String),
     /// The index is out of reach, or too busy.
     #[error(transparent)]
@@ -61,8 +64,8 @@ pub enum RevokeError {
 /// Attempts before a commit that keeps losing races gives up.
 const ATTEMPTS: u32 = 30;
 
-/// Records requests, in as many change sets as they need; each is all or nothing, and done when this returns.
-/// `progress` is told how many requests are done.
+/// Records requests, in as many change sets as they need; each is all or nothing, and done when
+/// this returns. `progress` is told how many requests are done.
 pub async fn commit(
     ca: &Ca,
     requests: &[Request],
@@ -72,12 +75,18 @@ pub async fn commit(
 ) -> Result<Committed, RevokeError> {
     check(requests, author)?;
     if requests.is_empty() {
-        return Ok(Committed { seq: head(ca).await?.0.seq, changed: 0 });
+        return Ok(Committed {
+            seq: head(ca).await?.0.seq,
+            changed: 0,
+        });
     }
     let mut total = Committed::default();
     for chunk in requests.chunks(MAX_CHANGES) {
         let done = commit_chunk(ca, chunk, author, now).await?;
-        total = Committed { seq: done.seq, changed: total.changed + done.changed };
+        total = Committed {
+            seq: done.seq,
+            changed: total.changed + done.changed,
+        };
         progress(chunk.len());
     }
     Ok(total)
@@ -107,14 +116,31 @@ async fn commit_chunk(
     loop {
         let (head, version) = head(ca).await?;
         let Some((set, counts)) = merge(ca, requests, author, now, &head).await? else {
-            return Ok(Committed { seq: head.seq, changed: 0 });
+            return Ok(Committed {
+                seq: head.seq,
+                changed: 0,
+            });
         };
         let changed = set.changes.len();
         let next = head.then(&set, counts);
-        let linked = Linked { set, prev: head.hash, hash: next.hash };
-        // The commit point. Before it nothing was changed; after it the revocation is in the journal for good.
-        match ca.index.commit(&ca.name, Commit { linked, head: next }, version).await {
-            Ok(()) => return Ok(Committed { seq: next.seq, changed }),
+        let linked = Linked {
+            set,
+            prev: head.hash,
+            hash: next.hash,
+        };
+        // The commit point. Before it nothing was changed; after it the revocation is in the
+        // journal for good.
+        match ca
+            .index
+            .commit(&ca.name, Commit { linked, head: next }, version)
+            .await
+        {
+            Ok(()) => {
+                return Ok(Committed {
+                    seq: next.seq,
+                    changed,
+                });
+            }
             Err(error) if error.kind == ErrorKind::Conflict && attempt < ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(back_off(attempt, now)).await;
@@ -132,10 +158,24 @@ pub async fn remark(ca: &Ca, author: &Author, now: Timestamp) -> Result<u64, Rev
         let (head, version) = head(ca).await?;
         let Author { actor, comment } = author.clone();
         let at = head.updated_at.map_or(now, |last| last.max(now));
-        let set = ChangeSet { seq: head.seq + 1, at, actor, comment, changes: vec![] };
+        let set = ChangeSet {
+            seq: head.seq + 1,
+            at,
+            actor,
+            comment,
+            changes: vec![],
+        };
         let next = head.then(&set, head.counts);
-        let linked = Linked { set, prev: head.hash, hash: next.hash };
-        match ca.index.commit(&ca.name, Commit { linked, head: next }, version).await {
+        let linked = Linked {
+            set,
+            prev: head.hash,
+            hash: next.hash,
+        };
+        match ca
+            .index
+            .commit(&ca.name, Commit { linked, head: next }, version)
+            .await
+        {
             Ok(()) => return Ok(next.seq),
             Err(error) if error.kind == ErrorKind::Conflict && attempt < ATTEMPTS => {
                 attempt += 1;
@@ -171,8 +211,13 @@ async fn merge(
 ) -> Result<Option<(ChangeSet, crate::core::journal::change_set::Counts)>, RevokeError> {
     let seq = head.seq + 1;
     let serials = requests.iter().map(|request| request.serial).collect();
-    let known: HashMap<Serial, Status> =
-        ca.index.statuses(&ca.name, serials).await?.into_iter().map(|status| (status.serial, status)).collect();
+    let known: HashMap<Serial, Status> = ca
+        .index
+        .statuses(&ca.name, serials)
+        .await?
+        .into_iter()
+        .map(|status| (status.serial, status))
+        .collect();
     let mut counts = head.counts;
     let mut changes = Vec::new();
     for request in requests {
@@ -184,10 +229,20 @@ async fn merge(
     }
     let Author { actor, comment } = author.clone();
     let at = head.updated_at.map_or(now, |last| last.max(now));
-    Ok((!changes.is_empty()).then_some((ChangeSet { seq, at, actor, comment, changes }, counts)))
+    Ok((!changes.is_empty()).then_some((
+        ChangeSet {
+            seq,
+            at,
+            actor,
+            comment,
+            changes,
+        },
+        counts,
+    )))
 }
 
-/// Longer each time, and different for each process and moment, so that two do not meet again and again.
+/// Longer each time, and different for each process and moment, so that two do not meet again and
+/// again.
 fn back_off(attempt: u32, now: Timestamp) -> Duration {
     let seed = u64::from(std::process::id()) ^ now.seconds() ^ u64::from(attempt);
     Duration::from_millis(5 + seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (10 << attempt.min(6)))
@@ -198,8 +253,20 @@ pub async fn raise_number(ca: &Ca, floor: CrlNumber) -> Result<(), DriverError> 
     loop {
         let (row, version) = match ca.index.scope(&ca.name, "full").await? {
             Some((row, _)) if row.number >= floor => return Ok(()),
-            Some((row, version)) => (ScopeRow { number: floor, ..row }, version),
-            None => (ScopeRow { number: floor, published: None }, Version::Absent),
+            Some((row, version)) => (
+                ScopeRow {
+                    number: floor,
+                    ..row
+                },
+                version,
+            ),
+            None => (
+                ScopeRow {
+                    number: floor,
+                    published: None,
+                },
+                Version::Absent,
+            ),
         };
         match ca.index.put_scope(&ca.name, "full", row, version).await {
             Err(error) if error.kind == ErrorKind::Conflict => {}

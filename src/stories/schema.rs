@@ -50,7 +50,10 @@ pub enum SchemaError {
     #[error("the certificate {0}")]
     Certificate(String),
     /// Another CA's certificate.
-    #[error("the certificate with serial number {serial} was not issued by issuer {issuer} with its present key")]
+    #[error(
+        "the certificate with serial number {serial} was not issued by issuer {issuer} with its \
+         present key"
+    )]
     OtherIssuer {
         /// Its serial number.
         serial: Serial,
@@ -74,24 +77,38 @@ pub enum SchemaError {
 
 /// Reads a serial number.
 pub fn serial(text: &str) -> Result<Serial, SchemaError> {
-    Serial::from_hex(text).map_err(|error| SchemaError::Serial { text: text.to_owned(), error })
+    Serial::from_hex(text).map_err(|error| SchemaError::Serial {
+        text: text.to_owned(),
+        error,
+    })
 }
 
 /// A request to lift a hold.
 pub fn release(text: &str) -> Result<Request, SchemaError> {
-    Ok(Request { serial: serial(text)?, action: Action::Release, not_after: None })
+    Ok(Request {
+        serial: serial(text)?,
+        action: Action::Release,
+        not_after: None,
+    })
 }
 
 /// A request to list a certificate as issued.
 pub fn record(ca: &Ca, certificate: &Certificate) -> Result<Request, SchemaError> {
     let not_after = Some(issued(ca, certificate)?.not_after);
-    Ok(Request { serial: certificate.serial, action: Action::Record, not_after })
+    Ok(Request {
+        serial: certificate.serial,
+        action: Action::Record,
+        not_after,
+    })
 }
 
 fn issued<'a>(ca: &Ca, certificate: &'a Certificate) -> Result<&'a Certificate, SchemaError> {
     match ca.issuer.issued(certificate) {
         true => Ok(certificate),
-        false => Err(SchemaError::OtherIssuer { serial: certificate.serial, issuer: ca.name.clone() }),
+        false => Err(SchemaError::OtherIssuer {
+            serial: certificate.serial,
+            issuer: ca.name.clone(),
+        }),
     }
 }
 
@@ -102,7 +119,8 @@ impl Revocation {
             (Some(text), None) => self.of(ca, serial(text)?, None, now),
             (None, Some(pem)) => {
                 let certificate = Certificate::from_pem_or_der(pem.as_bytes());
-                let certificate = certificate.map_err(|error| SchemaError::Certificate(error.to_string()))?;
+                let certificate =
+                    certificate.map_err(|error| SchemaError::Certificate(error.to_string()))?;
                 self.of_certificate(ca, &certificate, now)
             }
             _ => Err(SchemaError::Which),
@@ -110,24 +128,56 @@ impl Revocation {
     }
 
     /// What is asked of `ca`, about this certificate.
-    pub fn of_certificate(&self, ca: &Ca, certificate: &Certificate, now: Timestamp) -> Result<Request, SchemaError> {
+    pub fn of_certificate(
+        &self,
+        ca: &Ca,
+        certificate: &Certificate,
+        now: Timestamp,
+    ) -> Result<Request, SchemaError> {
         let certificate = issued(ca, certificate)?;
         self.of(ca, certificate.serial, Some(certificate.not_after), now)
     }
 
-    fn of(&self, ca: &Ca, serial: Serial, end: Option<Timestamp>, now: Timestamp) -> Result<Request, SchemaError> {
-        let reason = self.reason.as_deref().map(Reason::parse).transpose()?.flatten();
-        for (what, date) in [("the revocation date", self.revoked_at), ("the invalidity date", self.invalidity_date)] {
+    fn of(
+        &self,
+        ca: &Ca,
+        serial: Serial,
+        end: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Request, SchemaError> {
+        let reason = self
+            .reason
+            .as_deref()
+            .map(Reason::parse)
+            .transpose()?
+            .flatten();
+        for (what, date) in [
+            ("the revocation date", self.revoked_at),
+            ("the invalidity date", self.invalidity_date),
+        ] {
             if let Some(date) = date.filter(|date| *date > now) {
                 return Err(SchemaError::Future { what, date, now });
             }
         }
-        // No date given: that of the next CRL's thisUpdate. A CRL may not list what happens after its thisUpdate,
-        // and thisUpdate is backdated for clocks that run behind. The journal has the time of the act itself.
-        let at = self.revoked_at.unwrap_or_else(|| now.before(ca.crl.backdate));
+        // No date given: that of the next CRL's thisUpdate. A CRL may not list what happens after
+        // its thisUpdate, and thisUpdate is backdated for clocks that run behind. The journal has
+        // the time of the act itself.
+        let at = self
+            .revoked_at
+            .unwrap_or_else(|| now.before(ca.crl.backdate));
         let (is_dated, invalidity_date) = (self.revoked_at.is_some(), self.invalidity_date);
-        let action = Action::Revoke { at, is_dated, reason, invalidity_date, amend: self.amend };
-        Ok(Request { serial, action, not_after: self.not_after.or(end) })
+        let action = Action::Revoke {
+            at,
+            is_dated,
+            reason,
+            invalidity_date,
+            amend: self.amend,
+        };
+        Ok(Request {
+            serial,
+            action,
+            not_after: self.not_after.or(end),
+        })
     }
 }
 

@@ -23,14 +23,24 @@ pub fn site() -> Site {
 /// One message that has all `words`, and this exit code.
 pub fn complains(output: &Output, code: i32, words: &[&str]) {
     assert_eq!(output.code, code, "{words:?}: {output:?}");
-    assert_eq!(output.stderr.trim_end().lines().count(), 1, "not one message: {words:?}: {output:?}");
+    assert_eq!(
+        output.stderr.trim_end().lines().count(),
+        1,
+        "not one message: {words:?}: {output:?}"
+    );
     says(output, words);
 }
 
 pub fn says(output: &Output, words: &[&str]) {
-    assert!(!output.stderr.contains("panicked") && !output.stderr.contains("RUST_BACKTRACE"), "{output:?}");
+    assert!(
+        !output.stderr.contains("panicked") && !output.stderr.contains("RUST_BACKTRACE"),
+        "{output:?}"
+    );
     for word in words {
-        assert!(output.stderr.contains(word), "{word:?} is not said: {output:?}");
+        assert!(
+            output.stderr.contains(word),
+            "{word:?} is not said: {output:?}"
+        );
     }
 }
 
@@ -39,7 +49,10 @@ pub fn refused(site: &Site, args: &[&str], code: i32, words: &[&str]) {
     let before = site.snapshot();
     let output = site.run(args);
     complains(&output, code, words);
-    assert!(site.snapshot() == before, "{args:?} changed something: {output:?}");
+    assert!(
+        site.snapshot() == before,
+        "{args:?} changed something: {output:?}"
+    );
 }
 
 #[test]
@@ -52,19 +65,42 @@ fn bad_revocations_are_refused_and_change_nothing() {
         (&["--serial", "0x"], &["empty"]),
         (&["--serial", &long], &["abab", "20 octets"]),
         (&["--serial", "0"], &["positive"]),
-        (&["--serial", "0a", "--reason", "boredom"], &["boredom", "keyCompromise"]),
-        (&["--serial", "0a", "--reason", "removeFromCRL"], &["removeFromCRL", "release"]),
-        (&["--serial", "0a", "--revoked-at", &tomorrow], &["future", &tomorrow]),
-        (&["--serial", "0a", "--invalidity-date", &tomorrow], &["future", &tomorrow]),
+        (
+            &["--serial", "0a", "--reason", "boredom"],
+            &["boredom", "keyCompromise"],
+        ),
+        (
+            &["--serial", "0a", "--reason", "removeFromCRL"],
+            &["removeFromCRL", "release"],
+        ),
+        (
+            &["--serial", "0a", "--revoked-at", &tomorrow],
+            &["future", &tomorrow],
+        ),
+        (
+            &["--serial", "0a", "--invalidity-date", &tomorrow],
+            &["future", &tomorrow],
+        ),
         (&["--serial", "0a", "--serial", "00:0A"], &["0a", "twice"]),
         (&["--cert", "nowhere.pem"], &["nowhere.pem"]),
-        (&["--cert", "rescind.toml"], &["rescind.toml", "not a certificate"]),
+        (
+            &["--cert", "rescind.toml"],
+            &["rescind.toml", "not a certificate"],
+        ),
         (&["--serial", "0d", "--serial", "xyz"], &["xyz"]),
     ];
     for (args, words) in rows {
-        refused(&site, &[&["revoke", "--issuer", ISSUER], *args].concat(), REFUSED, words);
+        refused(
+            &site,
+            &[&["revoke", "--issuer", ISSUER], *args].concat(),
+            REFUSED,
+            words,
+        );
     }
-    assert!(site.row("0d").is_none(), "one good serial beside a bad one is not revoked");
+    assert!(
+        site.row("0d").is_none(),
+        "one good serial beside a bad one is not revoked"
+    );
 }
 
 #[test]
@@ -72,12 +108,30 @@ fn certificate_of_another_ca_is_refused() {
     let site = site();
     // The same name and other key, and the same key under another name.
     for other in [
-        Plan { key: Key::P384, ..Plan::default() }.build(),
-        Plan { subject: "/CN=Another CA", ..Plan::default() }.build(),
+        Plan {
+            key: Key::P384,
+            ..Plan::default()
+        }
+        .build(),
+        Plan {
+            subject: "/CN=Another CA",
+            ..Plan::default()
+        }
+        .build(),
     ] {
         let leaf = other.leaf("foreign", "0d");
-        refused(&site, &["revoke", "--issuer", ISSUER, "--cert", &leaf], REFUSED, &["0d", "issued by", ISSUER]);
-        refused(&site, &["record", "--issuer", ISSUER, "--cert", &leaf], REFUSED, &["0d", "issued by", ISSUER]);
+        refused(
+            &site,
+            &["revoke", "--issuer", ISSUER, "--cert", &leaf],
+            REFUSED,
+            &["0d", "issued by", ISSUER],
+        );
+        refused(
+            &site,
+            &["record", "--issuer", ISSUER, "--cert", &leaf],
+            REFUSED,
+            &["0d", "issued by", ISSUER],
+        );
     }
 }
 
@@ -85,13 +139,25 @@ fn certificate_of_another_ca_is_refused() {
 fn only_holds_are_released() {
     let site = site();
     let release = |serial: &str, words: &[&str]| {
-        refused(&site, &["release", "--issuer", ISSUER, "--serial", serial], REFUSED, words);
+        refused(
+            &site,
+            &["release", "--issuer", ISSUER, "--serial", serial],
+            REFUSED,
+            words,
+        );
     };
     release("0b", &["0b", "hold"]);
     release("0d", &["0d", "not on hold"]);
     release("xyz", &["xyz", "hexadecimal"]);
     // All or nothing: the held one beside the revoked one stays held.
-    refused(&site, &["release", "--issuer", ISSUER, "--serial", "0c", "--serial", "0b"], REFUSED, &["0b"]);
+    refused(
+        &site,
+        &[
+            "release", "--issuer", ISSUER, "--serial", "0c", "--serial", "0b",
+        ],
+        REFUSED,
+        &["0b"],
+    );
 }
 
 #[test]
@@ -99,7 +165,16 @@ fn nothing_weakens_a_revocation() {
     let site = site();
     let before = site.row("0b").unwrap();
     site.revoke("0b", "certificateHold");
-    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0b", "--reason", "certificateHold", "--amend"]);
+    site.ok(&[
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0b",
+        "--reason",
+        "certificateHold",
+        "--amend",
+    ]);
     let line = |state: &str| {
         format!(
             "{{\"serial\":\"0b\",\"state\":\"{state}\"{}}}\n",
@@ -111,9 +186,20 @@ fn nothing_weakens_a_revocation() {
     };
     for state in ["valid", "held"] {
         fs::write(site.path("weaker.jsonl"), line(state)).unwrap();
-        site.run(&["import", "--issuer", ISSUER, "--from", "jsonl", "weaker.jsonl"]);
+        site.run(&[
+            "import",
+            "--issuer",
+            ISSUER,
+            "--from",
+            "jsonl",
+            "weaker.jsonl",
+        ]);
         let row = site.row("0b").unwrap();
-        assert_eq!((&row["state"], &row["reason"]), (&before["state"], &before["reason"]), "{state}");
+        assert_eq!(
+            (&row["state"], &row["reason"]),
+            (&before["state"], &before["reason"]),
+            "{state}"
+        );
     }
 }
 
@@ -142,15 +228,44 @@ fn wrong_flags_are_a_usage_error_and_change_nothing() {
     for (args, word) in [
         (&["revoke", "--serial", "0a"][..], "--issuer"),
         (&["revoke", "--issuer", ISSUER], "--serial"),
-        (&["revoke", "--issuer", ISSUER, "--serial", "0a", "--revoked-at", "yesterday"], "yesterday"),
-        (&["revoke", "--issuer", ISSUER, "--serial", "0a", "--revoked-at", "2026-01-01T00:00:00.5Z"], "fraction"),
-        (&["import", "--issuer", ISSUER, "--from", "paper", "x"], "paper"),
+        (
+            &[
+                "revoke",
+                "--issuer",
+                ISSUER,
+                "--serial",
+                "0a",
+                "--revoked-at",
+                "yesterday",
+            ],
+            "yesterday",
+        ),
+        (
+            &[
+                "revoke",
+                "--issuer",
+                ISSUER,
+                "--serial",
+                "0a",
+                "--revoked-at",
+                "2026-01-01T00:00:00.5Z",
+            ],
+            "fraction",
+        ),
+        (
+            &["import", "--issuer", ISSUER, "--from", "paper", "x"],
+            "paper",
+        ),
         (&["import", "--issuer", ISSUER, "--from", "crl"], "FILES"),
         (&["publish", "--forec"], "--force"),
         (&["revok"], "revoke"),
     ] {
         let output = site.run(args);
-        assert_eq!((output.code, output.stdout.as_str()), (USAGE, ""), "{args:?}: {output:?}");
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (USAGE, ""),
+            "{args:?}: {output:?}"
+        );
         says(&output, &[word]);
     }
     assert!(site.snapshot() == before);
@@ -161,10 +276,12 @@ fn bad_configurations_are_a_usage_error_with_place_and_way_out() {
     let site = site();
     let whole = fs::read_to_string(site.path("rescind.toml")).unwrap();
     let issuer = |key: &str, value: &str| {
-        let lines = whole.lines().map(|line| match line.starts_with(&format!("{key} = ")) {
-            true => format!("{key} = {value}"),
-            false => line.to_owned(),
-        });
+        let lines = whole
+            .lines()
+            .map(|line| match line.starts_with(&format!("{key} = ")) {
+                true => format!("{key} = {value}"),
+                false => line.to_owned(),
+            });
         lines.collect::<Vec<_>>().join("\n")
     };
     let more = |lines: &str| format!("{whole}{lines}\n");
@@ -172,24 +289,43 @@ fn bad_configurations_are_a_usage_error_with_place_and_way_out() {
         (more("[issuer.crl]\nvaldity = \"7d\""), "validity"),
         (more("signatur = \"auto\""), "issuer.signature"),
         (more("[issuer.crl]\nvalidity = \"soon\""), "7d"),
-        (more("[issuer.crl]\nvalidity = \"1d\"\nrefresh = \"2d\""), "longer than refresh"),
+        (
+            more("[issuer.crl]\nvalidity = \"1d\"\nrefresh = \"2d\""),
+            "longer than refresh",
+        ),
         (more("[issuer.ocsp]\nunlisted = \"bad\""), "unknown"),
-        (more("[issuer.crl]\nidp = [\"https://pki.contoso.example/x.crl\"]"), "http://"),
+        (
+            more("[issuer.crl]\nidp = [\"https://pki.contoso.example/x.crl\"]"),
+            "http://",
+        ),
         (more("signature = \"HS256\""), "RS256"),
         (issuer("index", "\"ftp://x\""), "file:"),
         (issuer("name", "\"Test CA\""), "lower-case"),
         (issuer("listen", "\"localhost\""), "127.0.0.1:8080"),
         (issuer("certificate", "\"file:nowhere.pem\""), "nowhere.pem"),
-        (issuer("certificate", "\"file:rescind.toml\""), "not a certificate"),
+        (
+            issuer("certificate", "\"file:rescind.toml\""),
+            "not a certificate",
+        ),
         (whole.replace("[[issuer]]", "[issuer]"), "[[issuer]]"),
         (whole.replace("[storage]", "[storage"), "TOML"),
-        (more(&whole[whole.find("[[issuer]]").unwrap()..]), "names must differ"),
-        ("[http]\nlisten = \"127.0.0.1:8080\"\n".to_owned(), "no issuer"),
+        (
+            more(&whole[whole.find("[[issuer]]").unwrap()..]),
+            "names must differ",
+        ),
+        (
+            "[http]\nlisten = \"127.0.0.1:8080\"\n".to_owned(),
+            "no issuer",
+        ),
     ];
     let before = site.snapshot();
     for (text, word) in rows {
         fs::write(site.path("rescind.toml"), &text).unwrap();
-        for args in [&["publish"][..], &["revoke", "--issuer", ISSUER, "--serial", "0a"], &["config"]] {
+        for args in [
+            &["publish"][..],
+            &["revoke", "--issuer", ISSUER, "--serial", "0a"],
+            &["config"],
+        ] {
             if args == ["config"] && (word == "nowhere.pem" || word == "not a certificate") {
                 continue; // `config` shows settings; it opens nothing.
             }
@@ -197,7 +333,10 @@ fn bad_configurations_are_a_usage_error_with_place_and_way_out() {
             assert_eq!(output.code, USAGE, "{word}: {args:?}: {output:?}");
             says(&output, &[word]);
             // TOML's parser shows the place in the text, on lines of its own.
-            assert!(output.stderr.lines().count() == 1 || word == "TOML", "{output:?}");
+            assert!(
+                output.stderr.lines().count() == 1 || word == "TOML",
+                "{output:?}"
+            );
         }
     }
     assert!(site.snapshot() == before);
@@ -207,12 +346,28 @@ fn bad_configurations_are_a_usage_error_with_place_and_way_out() {
 fn unknown_key_and_its_line_are_named_with_the_nearest_known_one() {
     let site = site();
     site.configure("[issuer.ocsp]\nmax_stalenes = \"10m\"\n");
-    let line = fs::read_to_string(site.path("rescind.toml")).unwrap().lines().count();
+    let line = fs::read_to_string(site.path("rescind.toml"))
+        .unwrap()
+        .lines()
+        .count();
     let place = format!("rescind.toml:{line}");
-    refused(&site, &["status"], USAGE, &[&place, "max_stalenes", "issuer.ocsp.max_staleness"]);
+    refused(
+        &site,
+        &["status"],
+        USAGE,
+        &[&place, "max_stalenes", "issuer.ocsp.max_staleness"],
+    );
     site.configure("");
-    let output = site.command(&["status"]).env("RESCIND__HTTP__LISTN", "x").output().unwrap();
-    complains(&Output::of(output), USAGE, &["RESCIND__HTTP__LISTN", "http.listen"]);
+    let output = site
+        .command(&["status"])
+        .env("RESCIND__HTTP__LISTN", "x")
+        .output()
+        .unwrap();
+    complains(
+        &Output::of(output),
+        USAGE,
+        &["RESCIND__HTTP__LISTN", "http.listen"],
+    );
 }
 
 #[test]
@@ -222,7 +377,12 @@ fn missing_configuration_is_named() {
     refused(&site, &["status"], USAGE, &["rescind.toml"]);
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
-    let output = command.arg("status").current_dir(folder.path()).env_remove("RESCIND_CONFIG").output().unwrap();
+    let output = command
+        .arg("status")
+        .current_dir(folder.path())
+        .env_remove("RESCIND_CONFIG")
+        .output()
+        .unwrap();
     complains(&Output::of(output), USAGE, &["--config"]);
 }
 
@@ -231,14 +391,27 @@ fn key_that_does_not_fit_the_certificate_publishes_nothing() {
     let site = site();
     let good = Key::P256.shared();
     let encrypted = {
-        let args = ["pkcs8", "-topk8", "-in", "ca.key.pem", "-passout", "pass:secret"];
+        let args = [
+            "pkcs8",
+            "-topk8",
+            "-in",
+            "ca.key.pem",
+            "-passout",
+            "pass:secret",
+        ];
         openssl_ok(site.dir(), &args).stdout
     };
     let public = openssl_ok(site.dir(), &["pkey", "-in", "ca.key.pem", "-pubout"]).stdout;
     for (key, words) in [
         (Key::P256.generate(), &["not that of the certificate"][..]),
-        (Key::P384.shared().to_owned(), &["not that of the certificate"]),
-        (Key::Rsa2048.shared().to_owned(), &["not that of the certificate"]),
+        (
+            Key::P384.shared().to_owned(),
+            &["not that of the certificate"],
+        ),
+        (
+            Key::Rsa2048.shared().to_owned(),
+            &["not that of the certificate"],
+        ),
         (encrypted, &["encrypted"]),
         (public, &["private key"]),
         ("nonsense".to_owned(), &["private key"]),
@@ -253,13 +426,16 @@ fn key_that_does_not_fit_the_certificate_publishes_nothing() {
     assert_eq!(site.publish(&["--force"])["published"], true);
 }
 
-/// A forced pass that fails. A number may have been reserved before, which the index notes; its rows and the shelf
-/// stay as they are.
+/// A forced pass that fails. A number may have been reserved before, which the index notes; its
+/// rows and the shelf stay as they are.
 fn refused_to_publish(site: &Site, words: &[&str]) {
     let (shelf, export) = (site.crl_bytes(), site.export());
     let output = site.run(&["publish", "--force"]);
     complains(&output, REFUSED, words);
-    assert!(site.crl_bytes() == shelf && site.export() == export, "{output:?}");
+    assert!(
+        site.crl_bytes() == shelf && site.export() == export,
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -270,17 +446,40 @@ fn certificate_that_may_not_sign_crls_is_a_usage_error() {
                   subjectKeyIdentifier = none\n";
     for (extensions, word) in [
         (
-            "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign\nsubjectKeyIdentifier = hash\n",
+            "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, \
+             keyCertSign\nsubjectKeyIdentifier = hash\n",
             "cRLSign",
         ),
-        ("basicConstraints = critical, CA:TRUE\nsubjectKeyIdentifier = hash\n", "cRLSign"),
-        ("basicConstraints = critical, CA:FALSE\nkeyUsage = critical, cRLSign\nsubjectKeyIdentifier = hash\n", "CA"),
+        (
+            "basicConstraints = critical, CA:TRUE\nsubjectKeyIdentifier = hash\n",
+            "cRLSign",
+        ),
+        (
+            "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, \
+             cRLSign\nsubjectKeyIdentifier = hash\n",
+            "CA",
+        ),
         (no_ski, "subject key identifier"),
     ] {
-        let cert = pki::Cert { subject: "/C=DE/O=Contoso/CN=Test CA", serial: "0ca0", days: 99, extensions };
-        pki::self_signed(&site.path("ca.key.pem"), &site.path("ca.pem"), cert, "utf8only");
+        let cert = pki::Cert {
+            subject: "/C=DE/O=Contoso/CN=Test CA",
+            serial: "0ca0",
+            days: 99,
+            extensions,
+        };
+        pki::self_signed(
+            &site.path("ca.key.pem"),
+            &site.path("ca.pem"),
+            cert,
+            "utf8only",
+        );
         refused(&site, &["publish", "--force"], USAGE, &["ca.pem", word]);
-        refused(&site, &["revoke", "--issuer", ISSUER, "--serial", "0a"], USAGE, &["ca.pem", word]);
+        refused(
+            &site,
+            &["revoke", "--issuer", ISSUER, "--serial", "0a"],
+            USAGE,
+            &["ca.pem", word],
+        );
     }
     fs::write(site.path("ca.pem"), ca).unwrap();
     assert_eq!(site.publish(&["--force"])["published"], true);
@@ -289,20 +488,43 @@ fn certificate_that_may_not_sign_crls_is_a_usage_error() {
 #[test]
 fn expired_ca_publishes_nothing_and_still_takes_revocations() {
     let site = site();
-    pki::expired_self_signed(&site.path("ca.key.pem"), &site.path("ca.pem"), "/CN=Test CA");
-    refused(&site, &["publish", "--force"], REFUSED, &[ISSUER, "ended on 2021-01-01"]);
+    pki::expired_self_signed(
+        &site.path("ca.key.pem"),
+        &site.path("ca.pem"),
+        "/CN=Test CA",
+    );
+    refused(
+        &site,
+        &["publish", "--force"],
+        REFUSED,
+        &[ISSUER, "ended on 2021-01-01"],
+    );
     assert_eq!(site.run(&["status"]).code, 3);
 }
 
 #[test]
 fn index_of_another_key_is_refused() {
     let site = site();
-    let cert =
-        pki::Cert { subject: "/C=DE/O=Contoso/CN=Test CA", serial: "0ca1", days: 99, extensions: pki::CA_EXTENSIONS };
+    let cert = pki::Cert {
+        subject: "/C=DE/O=Contoso/CN=Test CA",
+        serial: "0ca1",
+        days: 99,
+        extensions: pki::CA_EXTENSIONS,
+    };
     fs::write(site.path("ca.key.pem"), Key::P384.shared()).unwrap();
-    pki::self_signed(&site.path("ca.key.pem"), &site.path("ca.pem"), cert, "utf8only");
+    pki::self_signed(
+        &site.path("ca.key.pem"),
+        &site.path("ca.pem"),
+        cert,
+        "utf8only",
+    );
     let words = ["another key", "name of its own"];
-    refused(&site, &["revoke", "--issuer", ISSUER, "--serial", "0a"], REFUSED, &words);
+    refused(
+        &site,
+        &["revoke", "--issuer", ISSUER, "--serial", "0a"],
+        REFUSED,
+        &words,
+    );
     let before = site.snapshot();
     let output = site.run(&["publish", "--force"]);
     assert_eq!(output.code, REFUSED, "{output:?}");
@@ -310,14 +532,42 @@ fn index_of_another_key_is_refused() {
     assert!(site.snapshot() == before, "{output:?}");
 }
 
-/// `openssl ca` and others sign with SHA-256 whatever the curve; such a certificate is the issuer's own all the same.
+/// `openssl ca` and others sign with SHA-256 whatever the curve; such a certificate is the issuer's
+/// own all the same.
 #[test]
 fn certificate_signed_with_another_hash_than_the_curves_is_known_as_ours() {
-    for (key, hash) in [(Key::P384, "-sha256"), (Key::P521, "-sha256"), (Key::P256, "-sha384")] {
-        let site = Plan { key, ..Plan::default() }.build();
+    for (key, hash) in [
+        (Key::P384, "-sha256"),
+        (Key::P521, "-sha256"),
+        (Key::P256, "-sha384"),
+    ] {
+        let site = Plan {
+            key,
+            ..Plan::default()
+        }
+        .build();
         site.leaf("usual", "0a");
-        let mut args = vec!["x509", "-new", "-CA", "ca.pem", "-CAkey", "ca.key.pem", "-force_pubkey", "leaf.pub", hash];
-        args.extend(["-subj", "/CN=leaf", "-days", "9", "-set_serial", "0x0b", "-out", "leaf.pem"]);
+        let mut args = vec![
+            "x509",
+            "-new",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key.pem",
+            "-force_pubkey",
+            "leaf.pub",
+            hash,
+        ];
+        args.extend([
+            "-subj",
+            "/CN=leaf",
+            "-days",
+            "9",
+            "-set_serial",
+            "0x0b",
+            "-out",
+            "leaf.pem",
+        ]);
         openssl_ok(site.dir(), &args);
         let output = site.run(&["revoke", "--issuer", ISSUER, "--cert", "leaf.pem"]);
         assert_eq!(output.code, 0, "{key:?} {hash}: {output:?}");

@@ -12,18 +12,36 @@ fn site() -> Site {
     let mut lines = String::new();
     for serial in 0..27_000u32 {
         let line = r#"{"serial":"SERIAL","state":"revoked","revoked_at":"2026-01-17T00:27:48Z","reason":"superseded"}"#;
-        writeln!(lines, "{}", line.replace("SERIAL", &format!("0a{serial:08x}"))).unwrap();
+        writeln!(
+            lines,
+            "{}",
+            line.replace("SERIAL", &format!("0a{serial:08x}"))
+        )
+        .unwrap();
     }
     fs::write(site.path("rows.jsonl"), lines).unwrap();
-    site.ok(&["import", "--issuer", ISSUER, "--from", "jsonl", &site.file("rows.jsonl")]);
+    site.ok(&[
+        "import",
+        "--issuer",
+        ISSUER,
+        "--from",
+        "jsonl",
+        &site.file("rows.jsonl"),
+    ]);
     site.publish(&[]);
     site
 }
 
 fn files(site: &Site) -> Vec<PathBuf> {
     let folder = site.path("data/state").join(ISSUER);
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "checkpoint"));
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "checkpoint")
+    });
     files.sort();
     files
 }
@@ -31,7 +49,9 @@ fn files(site: &Site) -> Vec<PathBuf> {
 #[test]
 fn a_checkpoint_is_read_and_a_damaged_or_missing_one_costs_time_alone() {
     let site = site();
-    let [file] = &files(&site)[..] else { panic!("{:?}", files(&site)) };
+    let [file] = &files(&site)[..] else {
+        panic!("{:?}", files(&site))
+    };
     site.revoke("0b01", "keyCompromise");
     let whole = site.ok(&["export", "--issuer", ISSUER]);
     assert!(!whole.stderr.contains(WARNING), "{}", whole.stderr);
@@ -45,7 +65,15 @@ fn a_checkpoint_is_read_and_a_damaged_or_missing_one_costs_time_alone() {
         bytes
     };
     let shorter = good[..good.len() / 2].to_vec();
-    for bytes in [damaged(0), damaged(40), damaged(70), damaged(200), damaged(good.len() - 1), shorter, vec![]] {
+    for bytes in [
+        damaged(0),
+        damaged(40),
+        damaged(70),
+        damaged(200),
+        damaged(good.len() - 1),
+        shorter,
+        vec![],
+    ] {
         fs::write(file, bytes).unwrap();
         let read = site.ok(&["export", "--issuer", ISSUER]);
         assert!(read.stderr.contains(WARNING), "{}", read.stderr);
@@ -74,10 +102,17 @@ fn an_index_put_back_from_before_the_checkpoint_is_not_read_through_it() {
     // The newer index's checkpoint and row, under an older journal of the same key.
     fs::create_dir_all(site.path("data/state").join(ISSUER)).unwrap();
     for file in files(&other) {
-        fs::copy(&file, site.path("data/state").join(ISSUER).join(file.file_name().unwrap())).unwrap();
+        fs::copy(
+            &file,
+            site.path("data/state")
+                .join(ISSUER)
+                .join(file.file_name().unwrap()),
+        )
+        .unwrap();
     }
     let copy = format!(
-        "ATTACH '{}' AS newer; INSERT INTO revocations SELECT * FROM newer.revocations WHERE RowKey = 'p.checkpoint';",
+        "ATTACH '{}' AS newer; INSERT INTO revocations SELECT * FROM newer.revocations WHERE \
+         RowKey = 'p.checkpoint';",
         other.file("data/index.sqlite")
     );
     let database = rusqlite::Connection::open(&index).unwrap();

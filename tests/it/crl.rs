@@ -21,7 +21,11 @@ fn pass(site: &Site, now: u64) -> Outcome {
 fn subject_and_key_id(certificate: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let tbs = der::children(der::children(der::only(certificate).content)[0].content);
     let extensions = der::extensions(tbs.last().unwrap().content);
-    let key_id = extensions.into_iter().find(|extension| extension.id == [0x55, 0x1d, 0x0e]).unwrap().value;
+    let key_id = extensions
+        .into_iter()
+        .find(|extension| extension.id == [0x55, 0x1d, 0x0e])
+        .unwrap()
+        .value;
     (tbs[5].whole.to_vec(), der::only(&key_id).content.to_vec())
 }
 
@@ -30,10 +34,21 @@ fn issuer_is_the_ca_subject_byte_for_byte() {
     for (subject, string_mask) in [
         ("/C=DE/O=Contoso/CN=Test CA", "utf8only"),
         ("/C=DE/O=Contoso/CN=Test CA", "nombstr"),
-        ("/CN=only/emailAddress=pki@contoso.example/DC=contoso/DC=example", "default"),
-        ("/O=Zo\u{eb} & S\u{f6}hne/CN=\u{4e2d}\u{6587} CA", "utf8only"),
+        (
+            "/CN=only/emailAddress=pki@contoso.example/DC=contoso/DC=example",
+            "default",
+        ),
+        (
+            "/O=Zo\u{eb} & S\u{f6}hne/CN=\u{4e2d}\u{6587} CA",
+            "utf8only",
+        ),
     ] {
-        let site = Plan { subject, string_mask, ..Plan::default() }.build();
+        let site = Plan {
+            subject,
+            string_mask,
+            ..Plan::default()
+        }
+        .build();
         site.publish(&[]);
         let (expected, _) = subject_and_key_id(&site.ca_der());
         assert_eq!(site.crl().issuer, expected, "{subject} {string_mask}");
@@ -42,7 +57,11 @@ fn issuer_is_the_ca_subject_byte_for_byte() {
 
 #[test]
 fn authority_key_id_is_the_subject_key_id_of_an_intermediate_alone() {
-    let site = Plan { intermediate: true, ..Plan::default() }.build();
+    let site = Plan {
+        intermediate: true,
+        ..Plan::default()
+    }
+    .build();
     site.publish(&[]);
     let (_, key_id) = subject_and_key_id(&site.ca_der());
     let crl = site.crl();
@@ -91,10 +110,16 @@ fn window_is_backdated_and_as_long_as_configured() {
 fn nothing_is_published_while_nothing_is_due() {
     let site = Site::new();
     let first = site.publish(&[]);
-    assert_eq!((&first["name"], &first["published"]), (&ISSUER.into(), &true.into()));
+    assert_eq!(
+        (&first["name"], &first["published"]),
+        (&ISSUER.into(), &true.into())
+    );
     let before = site.snapshot();
     let second = site.publish(&[]);
-    assert_eq!((&second["published"], &second["crl_number"]), (&false.into(), &first["crl_number"]));
+    assert_eq!(
+        (&second["published"], &second["crl_number"]),
+        (&false.into(), &first["crl_number"])
+    );
     assert_eq!(site.snapshot(), before);
 }
 
@@ -103,7 +128,10 @@ fn recording_an_issued_certificate_makes_no_new_crl() {
     let site = Site::new();
     site.publish(&[]);
     let leaf = site.leaf("leaf", "77");
-    assert_eq!(site.json(&["record", "--issuer", ISSUER, "--cert", &leaf])["changed"], 1);
+    assert_eq!(
+        site.json(&["record", "--issuer", ISSUER, "--cert", &leaf])["changed"],
+        1
+    );
     assert_eq!(site.publish(&[])["published"], false);
 }
 
@@ -125,7 +153,10 @@ fn another_configuration_makes_a_new_crl() {
     site.configure("[issuer.crl]\nvalidity = \"6d\"\n");
     assert_eq!(site.publish(&[])["published"], true);
     let crl = site.crl();
-    assert_eq!(der::seconds(&crl.next_update.1) - der::seconds(&crl.this_update.1), 6 * DAY);
+    assert_eq!(
+        der::seconds(&crl.next_update.1) - der::seconds(&crl.this_update.1),
+        6 * DAY
+    );
     assert_eq!(site.publish(&[])["published"], false);
 }
 
@@ -134,13 +165,25 @@ fn no_entry_is_later_than_this_update_even_when_revoked_now() {
     let site = Site::new();
     site.publish(&[]);
     let date = at(now()).to_string();
-    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0b", "--revoked-at", &date]);
+    site.ok(&[
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0b",
+        "--revoked-at",
+        &date,
+    ]);
     site.revoke("0c", "superseded");
     site.publish(&[]);
     let crl = site.crl();
     let this = der::seconds(&crl.this_update.1);
     assert_eq!(der::rfc3339(&crl.entry("0B").unwrap().revoked_at.1), date);
-    assert!(crl.list().iter().all(|entry| der::seconds(&entry.revoked_at.1) <= this));
+    assert!(
+        crl.list()
+            .iter()
+            .all(|entry| der::seconds(&entry.revoked_at.1) <= this)
+    );
     assert!(this <= now());
 }
 
@@ -149,30 +192,63 @@ fn entries_carry_reason_and_invalidity_date_and_no_more() {
     let site = Site::new();
     site.revoke("0b", "unspecified");
     site.revoke("0c", "certificateHold");
-    let more = ["--reason", "key-compromise", "--invalidity-date", "2023-12-31T23:59:59Z"];
+    let more = [
+        "--reason",
+        "key-compromise",
+        "--invalidity-date",
+        "2023-12-31T23:59:59Z",
+    ];
     site.ok(&[&["revoke", "--issuer", ISSUER, "--serial", "80"], &more[..]].concat());
     site.publish(&[]);
     let crl = site.crl();
     let [plain, held, compromised] = ["0B", "0C", "80"].map(|serial| crl.entry(serial).unwrap());
     assert_eq!((plain.reason(), plain.extensions.len()), (None, 0));
     assert_eq!((held.reason(), held.extensions.len()), (Some(6), 1));
-    assert_eq!((compromised.reason(), compromised.extensions.len()), (Some(1), 2));
-    assert_eq!(compromised.invalidity_date().as_deref(), Some("20231231235959Z"));
-    assert!(crl.list().iter().flat_map(|entry| &entry.extensions).all(|extension| !extension.critical));
+    assert_eq!(
+        (compromised.reason(), compromised.extensions.len()),
+        (Some(1), 2)
+    );
+    assert_eq!(
+        compromised.invalidity_date().as_deref(),
+        Some("20231231235959Z")
+    );
+    assert!(
+        crl.list()
+            .iter()
+            .flat_map(|entry| &entry.extensions)
+            .all(|extension| !extension.critical)
+    );
 }
 
-/// RFC 5280 §5.1.2.6: the serial is the certificate's INTEGER; a padded one is silently not found by some clients.
+/// RFC 5280 §5.1.2.6: the serial is the certificate's INTEGER; a padded one is silently not found
+/// by some clients.
 #[test]
 fn serials_are_minimal_and_each_stands_once() {
     let site = Site::new();
-    let serials = ["1", "7f", "80", "00ff", "ffffffffffffffffffffffffffffffffffffffff", "0x80", "00:80"];
+    let serials = [
+        "1",
+        "7f",
+        "80",
+        "00ff",
+        "ffffffffffffffffffffffffffffffffffffffff",
+        "0x80",
+        "00:80",
+    ];
     for serial in serials {
         site.revoke(serial, "superseded");
     }
     site.publish(&[]);
-    let octets: Vec<_> = site.crl().list().iter().map(|entry| entry.serial.clone()).collect();
+    let octets: Vec<_> = site
+        .crl()
+        .list()
+        .iter()
+        .map(|entry| entry.serial.clone())
+        .collect();
     let longest = [vec![0], vec![0xff; 20]].concat();
-    assert_eq!(octets, [vec![1], vec![0x7f], vec![0, 0x80], vec![0, 0xff], longest]);
+    assert_eq!(
+        octets,
+        [vec![1], vec![0x7f], vec![0, 0x80], vec![0, 0xff], longest]
+    );
 }
 
 #[test]
@@ -182,7 +258,15 @@ fn released_hold_leaves_the_crl_and_may_come_back() {
     site.revoke("0c", "superseded");
     site.publish(&[]);
     assert_eq!(site.crl().serials(), ["0B", "0C"]);
-    site.ok(&["release", "--issuer", ISSUER, "--serial", "0b", "--comment", "found again"]);
+    site.ok(&[
+        "release",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0b",
+        "--comment",
+        "found again",
+    ]);
     site.publish(&[]);
     assert_eq!(site.crl().serials(), ["0C"]);
     site.revoke("0b", "keyCompromise");
@@ -194,12 +278,25 @@ fn released_hold_leaves_the_crl_and_may_come_back() {
 fn hold_made_permanent_keeps_its_date() {
     let site = Site::new();
     let date = "2025-05-05T05:05:05Z";
-    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0b", "--reason", "certificateHold", "--revoked-at", date]);
+    site.ok(&[
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0b",
+        "--reason",
+        "certificateHold",
+        "--revoked-at",
+        date,
+    ]);
     site.revoke("0b", "keyCompromise");
     site.publish(&[]);
     let crl = site.crl();
     let entry = crl.entry("0B").unwrap();
-    assert_eq!((entry.reason(), der::rfc3339(&entry.revoked_at.1).as_str()), (Some(1), date));
+    assert_eq!(
+        (entry.reason(), der::rfc3339(&entry.revoked_at.1).as_str()),
+        (Some(1), date)
+    );
 }
 
 #[test]
@@ -218,7 +315,15 @@ fn expired_certificate_leaves_only_after_one_appearance() {
     let site = Site::new();
     let start = now();
     let end = at(start + DAY).to_string();
-    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0b", "--not-after", &end]);
+    site.ok(&[
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0b",
+        "--not-after",
+        &end,
+    ]);
     site.revoke("0c", "superseded");
     let both = ["0B", "0C"];
     pass(&site, start);
@@ -239,7 +344,15 @@ fn certificate_revoked_after_its_end_appears_once() {
     let site = Site::new();
     let start = now();
     pass(&site, start);
-    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0b", "--not-after", "2024-01-01T00:00:00Z"]);
+    site.ok(&[
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0b",
+        "--not-after",
+        "2024-01-01T00:00:00Z",
+    ]);
     pass(&site, start + 60);
     assert_eq!(site.crl().serials(), ["0B"]);
     pass(&site, start + 2 * DAY);
@@ -250,14 +363,25 @@ fn certificate_revoked_after_its_end_appears_once() {
 fn kept_expired_certificates_stay_and_the_crl_says_so() {
     let site = Site::with_settings("[issuer.crl]\nkeep_expired = true\n");
     let start = now();
-    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0b", "--not-after", "2024-01-01T00:00:00Z"]);
+    site.ok(&[
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0b",
+        "--not-after",
+        "2024-01-01T00:00:00Z",
+    ]);
     for day in 0..4 {
         pass(&site, start + day * (DAY + 60));
     }
     let crl = site.crl();
     assert_eq!(crl.serials(), ["0B"]);
     let since = crl.extension(EXPIRED_CERTS_ON_CRL).unwrap();
-    assert_eq!((since.critical, der::time(der::only(&since.value)).0), (false, 0x18));
+    assert_eq!(
+        (since.critical, der::time(der::only(&since.value)).0),
+        (false, 0x18)
+    );
 }
 
 #[test]
@@ -267,15 +391,25 @@ fn configured_distribution_point_is_critical_and_names_the_urls() {
     site.publish(&[]);
     let crl = site.crl();
     let point = crl.extension(IDP).unwrap();
-    let name = der::tlv(0xa0, &[&der::tlv(0xa0, &[&der::tlv(0x86, &[url.as_bytes()])])]);
-    assert_eq!((point.critical, &point.value), (true, &der::sequence(&[&name])));
+    let name = der::tlv(
+        0xa0,
+        &[&der::tlv(0xa0, &[&der::tlv(0x86, &[url.as_bytes()])])],
+    );
+    assert_eq!(
+        (point.critical, &point.value),
+        (true, &der::sequence(&[&name]))
+    );
 }
 
 /// RFC 5280 §5.1.2.4: UTCTime through 2049, GeneralizedTime from 2050.
 #[test]
 fn times_change_their_form_in_2050() {
     const Y2050: u64 = 2_524_608_000;
-    let site = Plan { days: 20_000, ..Plan::default() }.build();
+    let site = Plan {
+        days: 20_000,
+        ..Plan::default()
+    }
+    .build();
     site.revoke("0b", "superseded");
     pass(&site, Y2050 - 10 * DAY);
     let crl = site.crl();
@@ -293,22 +427,41 @@ fn times_change_their_form_in_2050() {
 fn heals(site: &Site, what: &str) {
     let last = *site.archive().last_key_value().unwrap().0;
     let output = site.ok(&["publish", "--json"]);
-    assert_eq!(output.json()["issuers"][0]["published"], true, "{what}: {output:?}");
-    assert!(output.stderr.contains(ISSUER), "{what} is not reported: {output:?}");
+    assert_eq!(
+        output.json()["issuers"][0]["published"],
+        true,
+        "{what}: {output:?}"
+    );
+    assert!(
+        output.stderr.contains(ISSUER),
+        "{what} is not reported: {output:?}"
+    );
     let crl = site.crl();
     assert!(crl.number() > last, "{what}: {} after {last}", crl.number());
     assert_eq!(crl.serials(), ["0B", "0C"], "{what}");
     let quiet = site.ok(&["publish", "--json"]);
-    assert_eq!(quiet.json()["issuers"][0]["published"], false, "{what}: {quiet:?}");
+    assert_eq!(
+        quiet.json()["issuers"][0]["published"],
+        false,
+        "{what}: {quiet:?}"
+    );
     assert_eq!(quiet.stderr, "", "{what}");
 }
 
 #[test]
 fn damaged_or_foreign_shelf_is_reported_and_healed_with_a_higher_number() {
-    let foreign = Plan { subject: "/CN=Another CA", ..Plan::default() }.build();
+    let foreign = Plan {
+        subject: "/CN=Another CA",
+        ..Plan::default()
+    }
+    .build();
     foreign.publish(&[]);
     // The same name, but another key.
-    let twin = Plan { key: pki::Key::P384, ..Plan::default() }.build();
+    let twin = Plan {
+        key: pki::Key::P384,
+        ..Plan::default()
+    }
+    .build();
     twin.publish(&[]);
 
     let site = Site::new();
@@ -365,10 +518,26 @@ fn pem_twin_and_ca_certificate_follow_and_are_healed() {
     site.publish(&[]);
     let follows = |what: &str| {
         let pem = site.shelf(".crl.pem");
-        let back = ["crl", "-in", pem.to_str().unwrap(), "-outform", "DER", "-out", "back.der"];
+        let back = [
+            "crl",
+            "-in",
+            pem.to_str().unwrap(),
+            "-outform",
+            "DER",
+            "-out",
+            "back.der",
+        ];
         pki::openssl_ok(site.dir(), &back);
-        assert_eq!(fs::read(site.path("back.der")).unwrap(), site.crl_bytes(), "{what}");
-        assert_eq!(fs::read(site.shelf(".cer")).unwrap(), site.ca_der(), "{what}");
+        assert_eq!(
+            fs::read(site.path("back.der")).unwrap(),
+            site.crl_bytes(),
+            "{what}"
+        );
+        assert_eq!(
+            fs::read(site.shelf(".cer")).unwrap(),
+            site.ca_der(),
+            "{what}"
+        );
     };
     follows("first");
     site.revoke("0c", "superseded");
@@ -454,7 +623,10 @@ fn published_bytes_are_exactly_one_der_value() {
     site.revoke("0b", "superseded");
     site.publish(&[]);
     let bytes = site.crl_bytes();
-    let parts: Vec<_> = der::children(der::only(&bytes).content).iter().map(|part| part.whole).collect();
+    let parts: Vec<_> = der::children(der::only(&bytes).content)
+        .iter()
+        .map(|part| part.whole)
+        .collect();
     assert_eq!(der::sequence(&parts), bytes);
     assert_eq!(Crl::read(&bytes).serials(), ["0B"]);
 }

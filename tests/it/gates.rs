@@ -1,4 +1,5 @@
-//! What contradicts the last CRL is refused by name, and passed only by name, once, and in the journal.
+//! What contradicts the last CRL is refused by name, and passed only by name, once, and in the
+//! journal.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -40,21 +41,41 @@ fn put(site: &Site, index: &[u8]) {
 fn a_gate_is_passed_once_by_name_and_the_journal_says_who_and_why() {
     let site = put_back();
     let refused = site.run(&["publish"]);
-    assert!(refused.code == 1 && refused.stderr.contains("entry_vanished"), "{refused:?}");
+    assert!(
+        refused.code == 1 && refused.stderr.contains("entry_vanished"),
+        "{refused:?}"
+    );
     let accept = |gate: &str| {
         let reason = "0a02 was a test; the ticket is 4711";
-        site.run(&["publish", "--issuer", ISSUER, "--accept", gate, "--comment", reason])
+        site.run(&[
+            "publish",
+            "--issuer",
+            ISSUER,
+            "--accept",
+            gate,
+            "--comment",
+            reason,
+        ])
     };
     let other = accept("date_moved");
-    assert!(other.code == 1 && other.stderr.contains("entry_vanished"), "{other:?}");
+    assert!(
+        other.code == 1 && other.stderr.contains("entry_vanished"),
+        "{other:?}"
+    );
     assert_eq!(site.crl().serials().len(), 2);
 
     let passed = accept("entry_vanished");
     assert_eq!(passed.code, 0, "{passed:?}");
     assert_eq!(site.crl().serials(), ["0A01"]);
     let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
-    assert!(log.contains("accepted entry_vanished: 0a02 was a test; the ticket is 4711"), "{log}");
-    assert!(log.contains(": no certificate, a remark (accepted"), "{log}");
+    assert!(
+        log.contains("accepted entry_vanished: 0a02 was a test; the ticket is 4711"),
+        "{log}"
+    );
+    assert!(
+        log.contains(": no certificate, a remark (accepted"),
+        "{log}"
+    );
     assert!(!log.contains("accepted date_moved"), "{log}");
     // The change set that changes nothing is read like any other.
     site.ok(&["export", "--issuer", ISSUER]);
@@ -64,8 +85,20 @@ fn a_gate_is_passed_once_by_name_and_the_journal_says_who_and_why() {
 #[test]
 fn nothing_is_called_accepted_where_another_gate_refuses_all_the_same() {
     let site = Site::new();
-    let dated =
-        |more: &[&str]| site.ok(&[&["revoke", "--issuer", ISSUER, "--serial", "0a01", "--revoked-at"], more].concat());
+    let dated = |more: &[&str]| {
+        site.ok(&[
+            &[
+                "revoke",
+                "--issuer",
+                ISSUER,
+                "--serial",
+                "0a01",
+                "--revoked-at",
+            ],
+            more,
+        ]
+        .concat())
+    };
     dated(&["2025-01-01T00:00:00Z"]);
     site.publish(&[]);
     let older = fs::read(site.path("data/index.sqlite")).unwrap();
@@ -74,16 +107,32 @@ fn nothing_is_called_accepted_where_another_gate_refuses_all_the_same() {
     site.publish(&[]);
     put(&site, &older);
     for gate in ["entry_vanished", "date_moved"] {
-        let refused = site.run(&["publish", "--issuer", ISSUER, "--accept", gate, "--comment", "I know"]);
-        let other = if gate == "date_moved" { "entry_vanished" } else { "date_moved" };
-        assert!(refused.code == 1 && refused.stderr.contains(other), "{refused:?}");
+        let refused = site.run(&[
+            "publish",
+            "--issuer",
+            ISSUER,
+            "--accept",
+            gate,
+            "--comment",
+            "I know",
+        ]);
+        let other = if gate == "date_moved" {
+            "entry_vanished"
+        } else {
+            "date_moved"
+        };
+        assert!(
+            refused.code == 1 && refused.stderr.contains(other),
+            "{refused:?}"
+        );
     }
     let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
     assert!(!log.contains("accepted"), "{log}");
     assert_eq!(site.crl().serials(), ["0A01", "0A02"]);
 }
 
-/// Its clock was ahead for one pass: relying parties refuse what it made, and so will they for a month.
+/// Its clock was ahead for one pass: relying parties refuse what it made, and so will they for a
+/// month.
 #[test]
 fn a_crl_of_the_future_is_told_and_replaced_when_an_operator_says_so() {
     let site = Site::new();
@@ -91,10 +140,24 @@ fn a_crl_of_the_future_is_told_and_replaced_when_an_operator_says_so() {
     site.revoke("0a01", "superseded");
     block_on(publish(&site.ca(), None, Options::default(), future)).unwrap();
     let status = site.run(&["status"]);
-    assert!(status.code != 0 && status.stdout.contains("dated in the future"), "{status:?}");
+    assert!(
+        status.code != 0 && status.stdout.contains("dated in the future"),
+        "{status:?}"
+    );
     let refused = site.run(&["publish"]);
-    assert!(refused.code == 1 && refused.stderr.contains("this_update_went_back"), "{refused:?}");
-    site.ok(&["publish", "--issuer", ISSUER, "--accept", "this_update_went_back", "--comment", "the clock was ahead"]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("this_update_went_back"),
+        "{refused:?}"
+    );
+    site.ok(&[
+        "publish",
+        "--issuer",
+        ISSUER,
+        "--accept",
+        "this_update_went_back",
+        "--comment",
+        "the clock was ahead",
+    ]);
     assert_eq!(site.crl().serials(), ["0A01"]);
     let status = site.run(&["status"]);
     assert_eq!(status.code, 0, "{status:?}");
@@ -118,13 +181,21 @@ fn a_shard_that_is_refused_holds_up_no_other() {
     fs::rename(&other, &folder).unwrap();
     let number = Crl::read(&foreign).number();
     fs::write(site.shelf("/01.crl"), &foreign).unwrap();
-    fs::write(site.path(&format!("data/archive/{ISSUER}/{number}-01.crl")), &foreign).unwrap();
+    fs::write(
+        site.path(&format!("data/archive/{ISSUER}/{number}-01.crl")),
+        &foreign,
+    )
+    .unwrap();
     for serial in ["0a12", "0a13"] {
         site.revoke(serial, "superseded");
     }
     let refused = site.run(&["publish"]);
-    assert!(refused.code == 1 && refused.stderr.contains("01.crl"), "{refused:?}");
-    let shard = |name: &str| Crl::read(&fs::read(site.shelf(&format!("/{name}.crl"))).unwrap()).serials();
+    assert!(
+        refused.code == 1 && refused.stderr.contains("01.crl"),
+        "{refused:?}"
+    );
+    let shard =
+        |name: &str| Crl::read(&fs::read(site.shelf(&format!("/{name}.crl"))).unwrap()).serials();
     assert_eq!(shard("03"), ["0A03", "0A13"], "{refused:?}");
 }
 
@@ -132,7 +203,14 @@ fn a_shard_that_is_refused_holds_up_no_other() {
 fn rules_of_the_format_have_no_gate_and_a_reason_must_be_given() {
     let site = put_back();
     for args in [
-        &["--accept", "serial_order", "--comment", "x", "--issuer", ISSUER][..],
+        &[
+            "--accept",
+            "serial_order",
+            "--comment",
+            "x",
+            "--issuer",
+            ISSUER,
+        ][..],
         &["--accept", "entry_vanished", "--issuer", ISSUER],
         &["--accept", "entry_vanished", "--comment", "x"],
         &["--comment", "x"],
@@ -142,29 +220,56 @@ fn rules_of_the_format_have_no_gate_and_a_reason_must_be_given() {
     }
 }
 
-/// Publishing is refused for `gate` and nothing else, and passes once that is accepted; before, the world sees nothing.
+/// Publishing is refused for `gate` and nothing else, and passes once that is accepted; before, the
+/// world sees nothing.
 fn is_refused_until_accepted(site: &Site, gate: &str) {
     let before = site.snapshot();
     let refused = site.run(&["publish"]);
     assert_eq!(refused.code, 1, "{refused:?}");
-    let named: Vec<_> = GATES.into_iter().filter(|name| refused.stderr.contains(name)).collect();
+    let named: Vec<_> = GATES
+        .into_iter()
+        .filter(|name| refused.stderr.contains(name))
+        .collect();
     assert_eq!(named, [gate], "{refused:?}");
     let crls = |snapshot: BTreeMap<PathBuf, Vec<u8>>| {
-        snapshot.into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "crl")).collect::<Vec<_>>()
+        snapshot
+            .into_iter()
+            .filter(|(path, _)| path.extension().is_some_and(|end| end == "crl"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(crls(site.snapshot()), crls(before));
 
-    let accept = |gate| site.run(&["publish", "--issuer", ISSUER, "--accept", gate, "--comment", "ticket 4712"]);
-    let other = accept(if gate == "date_moved" { "reason_changed" } else { "date_moved" });
+    let accept = |gate| {
+        site.run(&[
+            "publish",
+            "--issuer",
+            ISSUER,
+            "--accept",
+            gate,
+            "--comment",
+            "ticket 4712",
+        ])
+    };
+    let other = accept(if gate == "date_moved" {
+        "reason_changed"
+    } else {
+        "date_moved"
+    });
     assert_eq!(other.code, 1, "{other:?}");
     let passed = accept(gate);
     assert_eq!(passed.code, 0, "{passed:?}");
     let log = site.ok(&["log", "--issuer", ISSUER]).stdout;
-    assert_eq!(log.matches(&format!("accepted {gate}: ticket 4712")).count(), 1, "{log}");
+    assert_eq!(
+        log.matches(&format!("accepted {gate}: ticket 4712"))
+            .count(),
+        1,
+        "{log}"
+    );
     assert_eq!(site.publish(&[])["published"], false);
 }
 
-/// Certificates out there name the old distribution point, or none; whether a new one will do, a person has to say.
+/// Certificates out there name the old distribution point, or none; whether a new one will do, a
+/// person has to say.
 #[test]
 fn another_scope_at_the_same_place_is_refused_until_it_is_accepted() {
     let site = Site::new();
@@ -179,10 +284,25 @@ fn another_scope_at_the_same_place_is_refused_until_it_is_accepted() {
     ] {
         site.configure(&format!("[issuer.crl]\n{settings}"));
         let again = site.run(&["publish", "--force"]);
-        assert!(again.code == 1 && again.stderr.contains("scope_changed"), "{settings}: {again:?}");
-        let accept = ["publish", "--issuer", ISSUER, "--accept", "scope_changed", "--comment", "new addresses"];
+        assert!(
+            again.code == 1 && again.stderr.contains("scope_changed"),
+            "{settings}: {again:?}"
+        );
+        let accept = [
+            "publish",
+            "--issuer",
+            ISSUER,
+            "--accept",
+            "scope_changed",
+            "--comment",
+            "new addresses",
+        ];
         site.ok(&accept);
-        assert_eq!(site.crl().extension(IDP).is_some(), !settings.is_empty(), "{settings}");
+        assert_eq!(
+            site.crl().extension(IDP).is_some(),
+            !settings.is_empty(),
+            "{settings}"
+        );
         assert_eq!(site.publish(&[])["published"], false, "{settings}");
     }
     site.configure("[issuer.crl]\ncontains = \"user\"\n");
@@ -192,7 +312,8 @@ fn another_scope_at_the_same_place_is_refused_until_it_is_accepted() {
 /// An address that all shards have in common is accepted once, not once a shard.
 #[test]
 fn shards_at_another_address_are_one_gate() {
-    let at = |host: &str| format!("[issuer.crl]\nshards = 4\nidp = [\"http://{host}/{{shard}}.crl\"]\n");
+    let at =
+        |host: &str| format!("[issuer.crl]\nshards = 4\nidp = [\"http://{host}/{{shard}}.crl\"]\n");
     let site = Site::with_settings(&at("old.contoso.example"));
     site.revoke("0a01", "superseded");
     site.publish(&[]);
@@ -202,14 +323,19 @@ fn shards_at_another_address_are_one_gate() {
         let crl = Crl::read(&fs::read(site.shelf(&format!("/{name}.crl"))).unwrap());
         let point = &crl.extension(IDP).unwrap().value;
         let url = format!("http://new.contoso.example/{name}.crl");
-        assert!(point.windows(url.len()).any(|some| some == url.as_bytes()), "{name}");
+        assert!(
+            point.windows(url.len()).any(|some| some == url.as_bytes()),
+            "{name}"
+        );
     }
 }
 
-/// RFC 5280 §5.2.4: base and delta CRL have one scope, so a delta CRL does not continue a base of another one.
+/// RFC 5280 §5.2.4: base and delta CRL have one scope, so a delta CRL does not continue a base of
+/// another one.
 #[test]
 fn after_another_scope_was_accepted_delta_crls_begin_anew() {
-    let with = |contains: &str| format!("[issuer.crl]\ndelta = \"4h\"\ncontains = \"{contains}\"\n");
+    let with =
+        |contains: &str| format!("[issuer.crl]\ndelta = \"4h\"\ncontains = \"{contains}\"\n");
     let site = Site::with_settings(&with("all"));
     site.revoke("0a01", "superseded");
     site.publish(&[]);
@@ -223,7 +349,10 @@ fn after_another_scope_was_accepted_delta_crls_begin_anew() {
     assert_eq!(delta().extension(IDP), begun.extension(IDP));
     site.revoke("0a02", "superseded");
     site.publish(&[]);
-    assert_eq!((base(&delta()), delta().serials()), (number(&begun), vec!["0A02".to_owned()]));
+    assert_eq!(
+        (base(&delta()), delta().serials()),
+        (number(&begun), vec!["0A02".to_owned()])
+    );
 }
 
 #[test]
@@ -246,7 +375,9 @@ fn a_crl_that_is_empty_because_all_holds_were_released_is_published() {
     site.revoke("0a01", "certificateHold");
     site.revoke("0a02", "certificateHold");
     site.publish(&[]);
-    site.ok(&["release", "--issuer", ISSUER, "--serial", "0a01", "--serial", "0a02"]);
+    site.ok(&[
+        "release", "--issuer", ISSUER, "--serial", "0a01", "--serial", "0a02",
+    ]);
     assert_eq!(site.publish(&[])["published"], true);
     assert_eq!(site.crl().entries, None);
 }
@@ -269,7 +400,10 @@ fn a_shard_published_alone_does_not_pass_for_the_next_full_crl() {
     assert!(output.stderr.contains("in the wrong place"), "{output:?}");
     let healed = site.crl();
     assert!(healed.number() > shard.number());
-    assert_eq!((&healed.entries, healed.extension(IDP)), (&full.entries, None));
+    assert_eq!(
+        (&healed.entries, healed.extension(IDP)),
+        (&full.entries, None)
+    );
     assert_eq!(site.publish(&[])["published"], false);
 }
 
@@ -282,6 +416,10 @@ fn a_crl_that_grows_too_large_is_published_and_status_warns() {
     site.publish(&[]);
     let said = site.run(&["status"]);
     assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stdout.contains("octets, and it is larger than relying parties like"), "{said:?}");
+    assert!(
+        said.stdout
+            .contains("octets, and it is larger than relying parties like"),
+        "{said:?}"
+    );
     assert!(site.crl_bytes().len() > 300);
 }

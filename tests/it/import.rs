@@ -1,4 +1,5 @@
-//! Taking over another CA's revocations: a real CRL, a generated one of the same size and shape, and hostile ones.
+//! Taking over another CA's revocations: a real CRL, a generated one of the same size and shape,
+//! and hostile ones.
 
 use std::{
     collections::BTreeMap,
@@ -23,13 +24,20 @@ fn amazon() -> Option<(String, String)> {
     if Path::new(&crl).exists() {
         return Some((crl, ca));
     }
-    println!("NOT TESTED: the real CRL {crl} is not there; a generated one of its size and shape is tested instead");
+    println!(
+        "NOT TESTED: the real CRL {crl} is not there; a generated one of its size and shape is \
+         tested instead"
+    );
     None
 }
 
 /// What OpenSSL reads in a DER CRL: date, reason and invalidity date by serial.
 fn openssl_text(site: &Site, crl: &str) -> BTreeMap<String, Vec<String>> {
-    let text = openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", crl, "-noout", "-text"]).stdout;
+    let text = openssl_ok(
+        site.dir(),
+        &["crl", "-inform", "DER", "-in", crl, "-noout", "-text"],
+    )
+    .stdout;
     let mut found = BTreeMap::new();
     let mut entry: Option<(String, Vec<String>)> = None;
     for line in text.lines().map(str::trim) {
@@ -45,11 +53,26 @@ fn openssl_text(site: &Site, crl: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 fn import(crl: &str, ca: &str) -> Vec<String> {
-    ["import", "--issuer", ISSUER, "--from", "crl", "--ca-cert", ca, crl].map(str::to_owned).to_vec()
+    [
+        "import",
+        "--issuer",
+        ISSUER,
+        "--from",
+        "crl",
+        "--ca-cert",
+        ca,
+        crl,
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 fn run(site: &Site, args: &[String], more: &[&str]) -> crate::support::Output {
-    let args: Vec<_> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let args: Vec<_> = args
+        .iter()
+        .map(String::as_str)
+        .chain(more.iter().copied())
+        .collect();
     site.run(&args)
 }
 
@@ -63,17 +86,35 @@ fn takes_over(site: &Site, crl: &str, ca: &str, number: u64) -> BTreeMap<String,
     assert_eq!(dry.code, 0, "{dry:?}");
     assert_eq!(site.export(), "", "a dry run writes nothing");
     let done = run(site, &import(crl, ca), &["--json"]);
-    assert_eq!((done.code, done.json()["changed"].as_u64()), (0, Some(COUNT as u64)), "{done:?}");
+    assert_eq!(
+        (done.code, done.json()["changed"].as_u64()),
+        (0, Some(COUNT as u64)),
+        "{done:?}"
+    );
 
     site.publish(&[]);
     let published = openssl_text(site, site.shelf(".crl").to_str().unwrap());
-    assert!(published == wanted, "serials, dates or reasons are not those of the CRL that was imported");
-    assert!(site.crl().number() > number, "{} is not above {number}", site.crl().number());
+    assert!(
+        published == wanted,
+        "serials, dates or reasons are not those of the CRL that was imported"
+    );
+    assert!(
+        site.crl().number() > number,
+        "{} is not above {number}",
+        site.crl().number()
+    );
 
     let before = site.export();
     let again = run(site, &import(crl, ca), &["--json"]);
-    assert_eq!((again.code, again.json()["changed"].as_u64()), (0, Some(0)), "{again:?}");
-    assert_eq!(again.json()["seq"], site.json(&["status"])["issuers"][0]["seq"]);
+    assert_eq!(
+        (again.code, again.json()["changed"].as_u64()),
+        (0, Some(0)),
+        "{again:?}"
+    );
+    assert_eq!(
+        again.json()["seq"],
+        site.json(&["status"])["issuers"][0]["seq"]
+    );
     assert!(site.export() == before, "importing again changed the index");
     assert_eq!(site.publish(&[])["published"], false);
     wanted
@@ -83,7 +124,9 @@ fn takes_over(site: &Site, crl: &str, ca: &str, number: u64) -> BTreeMap<String,
 fn date(facts: &[String]) -> String {
     let text = facts[0].strip_prefix("Revocation Date: ").unwrap();
     let parts: Vec<_> = text.split_whitespace().collect();
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let months = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let month = months.iter().position(|month| *month == parts[0]).unwrap() + 1;
     format!("{}-{month:02}-{:0>2}T{}Z", parts[3], parts[1], parts[2])
 }
@@ -95,15 +138,21 @@ fn ocsp_answers_all(site: &Site, wanted: &BTreeMap<String, Vec<String>>, togethe
     let issuer = site.issuer_id();
     let all: Vec<_> = wanted.iter().collect();
     for chunk in all.chunks(together) {
-        let ids: Vec<_> = chunk.iter().map(|(serial, _)| issuer.usual(serial)).collect();
-        let Answer::Signed(signed) = responder.respond(&ocsp::request(&ids, None), at(now())) else {
+        let ids: Vec<_> = chunk
+            .iter()
+            .map(|(serial, _)| issuer.usual(serial))
+            .collect();
+        let Answer::Signed(signed) = responder.respond(&ocsp::request(&ids, None), at(now()))
+        else {
             panic!("no answer about {chunk:?}");
         };
         let singles = ocsp::Basic::read(&signed.der).singles;
         assert_eq!(singles.len(), ids.len());
         for ((id, single), (serial, facts)) in ids.iter().zip(&singles).zip(chunk) {
             assert_eq!(single.cert_id, *id, "{serial}");
-            let Status::Revoked(at, reason) = &single.status else { panic!("{serial}: {single:?}") };
+            let Status::Revoked(at, reason) = &single.status else {
+                panic!("{serial}: {single:?}")
+            };
             assert_eq!(*at, date(facts), "{serial}");
             assert_eq!(reason.is_some(), facts.len() > 1, "{serial}");
         }
@@ -123,10 +172,20 @@ fn real_crl_as_pem_is_the_same() {
     let Some((crl, ca)) = amazon() else { return };
     let site = Site::new();
     let pem = site.file("r2m02.crl.pem");
-    openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", &crl, "-out", &pem]);
+    openssl_ok(
+        site.dir(),
+        &["crl", "-inform", "DER", "-in", &crl, "-out", &pem],
+    );
     let done = run(&site, &import(&pem, &ca), &["--json"]);
-    assert_eq!((done.code, done.json()["changed"].as_u64()), (0, Some(14_102)), "{done:?}");
-    assert_eq!(run(&site, &import(&crl, &ca), &["--json"]).json()["changed"], 0);
+    assert_eq!(
+        (done.code, done.json()["changed"].as_u64()),
+        (0, Some(14_102)),
+        "{done:?}"
+    );
+    assert_eq!(
+        run(&site, &import(&crl, &ca), &["--json"]).json()["changed"],
+        0
+    );
 }
 
 /// Another CA, and what `openssl ca -gencrl` needs to make its CRLs.
@@ -136,7 +195,11 @@ struct OldCa {
 
 impl OldCa {
     fn new() -> Self {
-        let plan = Plan { key: Key::Rsa2048, subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048", ..Plan::default() };
+        let plan = Plan {
+            key: Key::Rsa2048,
+            subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048",
+            ..Plan::default()
+        };
         Self { site: plan.build() }
     }
 
@@ -144,21 +207,37 @@ impl OldCa {
         self.site.file("ca.pem")
     }
 
-    /// A CRL of `index`, the lines of an `index.txt`, with a number in hexadecimal and more extensions.
+    /// A CRL of `index`, the lines of an `index.txt`, with a number in hexadecimal and more
+    /// extensions.
     fn crl(&self, name: &str, index: &str, number: &str, extensions: &str) -> String {
         let site = &self.site;
         let config = format!(
-            "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = number\ndefault_md = sha256\n\
+            "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = number\ndefault_md = \
+             sha256\n\
              crl_extensions = x\n[x]\nauthorityKeyIdentifier = keyid\n{extensions}"
         );
         fs::write(site.path("ca.cnf"), config).unwrap();
         fs::write(site.path("index.txt"), index).unwrap();
         fs::write(site.path("number"), number).unwrap();
         let pem = site.file("gen.pem");
-        let args = ["ca", "-gencrl", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key.pem", "-crldays", "7"];
+        let args = [
+            "ca",
+            "-gencrl",
+            "-config",
+            "ca.cnf",
+            "-cert",
+            "ca.pem",
+            "-keyfile",
+            "ca.key.pem",
+            "-crldays",
+            "7",
+        ];
         openssl_ok(site.dir(), &[&args[..], &["-out", &pem]].concat());
         let out = site.file(name);
-        openssl_ok(site.dir(), &["crl", "-in", &pem, "-outform", "DER", "-out", &out]);
+        openssl_ok(
+            site.dir(),
+            &["crl", "-in", &pem, "-outform", "DER", "-out", &out],
+        );
         out
     }
 }
@@ -173,19 +252,33 @@ fn generated_crl_of_the_same_size_and_shape_is_taken_over_and_each_is_answered()
     let mut index = String::new();
     for at in 0..14_102u32 {
         // 16 octets that do not come in order, dates over 13 months, few reasons.
-        let serial = format!("0{:X}{:026X}", at % 15 + 1, u128::from(at.wrapping_mul(2_654_435_761)) << 32 | 0xabcd);
+        let serial = format!(
+            "0{:X}{:026X}",
+            at % 15 + 1,
+            u128::from(at.wrapping_mul(2_654_435_761)) << 32 | 0xabcd
+        );
         let (month, day, hour) = (at / 1085 % 12 + 1, at / 40 % 28 + 1, at % 24);
-        let date = format!("24{month:02}{day:02}{hour:02}{:02}{:02}Z", at % 60, at * 7 % 60);
+        let date = format!(
+            "24{month:02}{day:02}{hour:02}{:02}{:02}Z",
+            at % 60,
+            at * 7 % 60
+        );
         let reason = match at % 5000 {
             0 => ",affiliationChanged",
             1 => ",keyCompromise",
             _ => "",
         };
-        write!(index, "{}", line(&format!("{at:04X}{serial}"), &format!("{date}{reason}"))).unwrap();
+        write!(
+            index,
+            "{}",
+            line(&format!("{at:04X}{serial}"), &format!("{date}{reason}"))
+        )
+        .unwrap();
     }
     let old = OldCa::new();
     let point = "2.5.29.28 = critical, ASN1:SEQUENCE:idp\n[idp]\nname = IMPLICIT:0,SEQUENCE:full\n\
-                 [full]\nnames = IMPLICIT:0,SEQUENCE:uris\n[uris]\nuri = IMPLICIT:6,IA5STRING:http://crl.fabrikam.example/1.crl\n";
+                 [full]\nnames = IMPLICIT:0,SEQUENCE:uris\n[uris]\nuri = \
+                 IMPLICIT:6,IA5STRING:http://crl.fabrikam.example/1.crl\n";
     // A number above the seconds since 1970, so that only the floor makes ours rise above it.
     let crl = old.crl("old.crl", &index, "0200000000", point);
     let site = Site::new();
@@ -197,9 +290,16 @@ fn generated_crl_of_the_same_size_and_shape_is_taken_over_and_each_is_answered()
 fn refused(site: &Site, args: &[String], words: &[&str]) {
     let before = site.snapshot();
     let output = run(site, args, &[]);
-    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{output:?}");
+    assert_eq!(
+        (output.code, output.stderr.lines().count()),
+        (1, 1),
+        "{output:?}"
+    );
     for word in words {
-        assert!(output.stderr.contains(word), "{word} is not said: {output:?}");
+        assert!(
+            output.stderr.contains(word),
+            "{word} is not said: {output:?}"
+        );
     }
     assert!(site.snapshot() == before, "something changed: {output:?}");
 }
@@ -207,15 +307,29 @@ fn refused(site: &Site, args: &[String], words: &[&str]) {
 #[test]
 fn foreign_damaged_and_truncated_crls_are_refused_whole() {
     let old = OldCa::new();
-    let index = ["0A", "0B"].map(|serial| line(serial, "250101000000Z,superseded")).concat();
+    let index = ["0A", "0B"]
+        .map(|serial| line(serial, "250101000000Z,superseded"))
+        .concat();
     let crl = old.crl("old.crl", &index, "05", "");
     let site = Site::new();
     site.revoke("99", "superseded");
     let without_ca = ["import", "--issuer", ISSUER, "--from", "crl", &crl].map(str::to_owned);
-    refused(&site, &without_ca, &["old.crl", "another issuer", "--ca-cert"]);
+    refused(
+        &site,
+        &without_ca,
+        &["old.crl", "another issuer", "--ca-cert"],
+    );
     // The right name under another key.
-    let twin = Plan { subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048", ..Plan::default() }.build();
-    refused(&site, &import(&crl, &twin.file("ca.pem")), &["old.crl", "signature"]);
+    let twin = Plan {
+        subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048",
+        ..Plan::default()
+    }
+    .build();
+    refused(
+        &site,
+        &import(&crl, &twin.file("ca.pem")),
+        &["old.crl", "signature"],
+    );
 
     let bytes = fs::read(&crl).unwrap();
     let bad = |name: &str, bytes: &[u8]| {
@@ -223,17 +337,47 @@ fn foreign_damaged_and_truncated_crls_are_refused_whole() {
         site.file(name)
     };
     let mut flipped = bytes.clone();
-    let serial = flipped.windows(3).position(|window| window == [2, 1, 0x0b]).unwrap();
+    let serial = flipped
+        .windows(3)
+        .position(|window| window == [2, 1, 0x0b])
+        .unwrap();
     flipped[serial + 2] = 0x0c;
-    refused(&site, &import(&bad("flipped.crl", &flipped), &old.ca()), &["flipped.crl", "signature"]);
+    refused(
+        &site,
+        &import(&bad("flipped.crl", &flipped), &old.ca()),
+        &["flipped.crl", "signature"],
+    );
     for len in [0, 1, 10, bytes.len() / 2, bytes.len() - 1] {
-        refused(&site, &import(&bad("short.crl", &bytes[..len]), &old.ca()), &["short.crl"]);
+        refused(
+            &site,
+            &import(&bad("short.crl", &bytes[..len]), &old.ca()),
+            &["short.crl"],
+        );
     }
-    refused(&site, &import(&bad("long.crl", &[&bytes[..], b"\0"].concat()), &old.ca()), &["long.crl"]);
-    refused(&site, &import(&bad("text.crl", b"-----BEGIN X509 CRL-----\nnonsense"), &old.ca()), &["text.crl", "PEM"]);
+    refused(
+        &site,
+        &import(&bad("long.crl", &[&bytes[..], b"\0"].concat()), &old.ca()),
+        &["long.crl"],
+    );
+    refused(
+        &site,
+        &import(
+            &bad("text.crl", b"-----BEGIN X509 CRL-----\nnonsense"),
+            &old.ca(),
+        ),
+        &["text.crl", "PEM"],
+    );
     let certificate = fs::read(old.site.path("ca.pem")).unwrap();
-    refused(&site, &import(&bad("cert.crl", &certificate), &old.ca()), &["cert.crl", "CERTIFICATE"]);
-    refused(&site, &import(&site.file("nowhere.crl"), &old.ca()), &["nowhere.crl"]);
+    refused(
+        &site,
+        &import(&bad("cert.crl", &certificate), &old.ca()),
+        &["cert.crl", "CERTIFICATE"],
+    );
+    refused(
+        &site,
+        &import(&site.file("nowhere.crl"), &old.ca()),
+        &["nowhere.crl"],
+    );
     // One bad file among good ones.
     let both = [&import(&crl, &old.ca())[..], &[site.file("flipped.crl")]].concat();
     refused(&site, &both, &["flipped.crl", "signature"]);
@@ -251,20 +395,34 @@ fn entry_dated_in_the_future_is_refused() {
 #[test]
 fn unknown_critical_extension_is_refused() {
     let old = OldCa::new();
-    let crl = old.crl("old.crl", &line("0A", "250101000000Z"), "05", "1.2.3.4 = critical, ASN1:NULL\n");
+    let crl = old.crl(
+        "old.crl",
+        &line("0A", "250101000000Z"),
+        "05",
+        "1.2.3.4 = critical, ASN1:NULL\n",
+    );
     let site = Site::new();
     site.revoke("99", "superseded");
     refused(&site, &import(&crl, &old.ca()), &["critical"]);
 }
 
-/// RFC 5280 §5.3.1: removeFromCRL lifts a hold in delta CRLs; an import takes revocations over, and lifts nothing.
+/// RFC 5280 §5.3.1: removeFromCRL lifts a hold in delta CRLs; an import takes revocations over, and
+/// lifts nothing.
 #[test]
 fn remove_from_crl_in_a_delta_never_unrevokes() {
     let old = OldCa::new();
-    let base = ["0A", "0B"].map(|serial| line(serial, "250101000000Z,certificateHold")).concat();
+    let base = ["0A", "0B"]
+        .map(|serial| line(serial, "250101000000Z,certificateHold"))
+        .concat();
     let base = old.crl("base.crl", &base, "05", "");
-    let changes = line("0A", "250102000000Z,removeFromCRL") + &line("0C", "250102000000Z,superseded");
-    let delta = old.crl("delta.crl", &changes, "06", "2.5.29.27 = critical, ASN1:INTEGER:5\n");
+    let changes =
+        line("0A", "250102000000Z,removeFromCRL") + &line("0C", "250102000000Z,superseded");
+    let delta = old.crl(
+        "delta.crl",
+        &changes,
+        "06",
+        "2.5.29.27 = critical, ASN1:INTEGER:5\n",
+    );
     let site = Site::new();
     run(&site, &import(&base, &old.ca()), &[]);
     let output = run(&site, &import(&delta, &old.ca()), &[]);
@@ -279,19 +437,45 @@ fn remove_from_crl_in_a_delta_never_unrevokes() {
 fn import_never_unrevokes_or_weakens_and_the_earliest_date_stays() {
     let old = OldCa::new();
     let site = Site::new();
-    site.ok(&["revoke", "--issuer", ISSUER, "--serial", "0a", "--revoked-at", "2024-06-01T00:00:00Z"]);
+    site.ok(&[
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0a",
+        "--revoked-at",
+        "2024-06-01T00:00:00Z",
+    ]);
     site.revoke("0b", "keyCompromise");
-    let crl = old.crl("old.crl", &line("0A", "250101000000Z,certificateHold"), "05", "");
+    let crl = old.crl(
+        "old.crl",
+        &line("0A", "250101000000Z,certificateHold"),
+        "05",
+        "",
+    );
     assert_eq!(run(&site, &import(&crl, &old.ca()), &[]).code, 0);
     let row = site.row("0a").unwrap();
-    assert_eq!((&row["state"], &row["revoked_at"]), (&"revoked".into(), &"2024-06-01T00:00:00Z".into()));
+    assert_eq!(
+        (&row["state"], &row["revoked_at"]),
+        (&"revoked".into(), &"2024-06-01T00:00:00Z".into())
+    );
     assert_eq!(site.row("0b").unwrap()["reason"], "keyCompromise");
     let earlier = old.crl("earlier.crl", &line("0A", "230101000000Z"), "06", "");
     assert_eq!(run(&site, &import(&earlier, &old.ca()), &[]).code, 0);
-    assert_eq!(site.row("0a").unwrap()["revoked_at"], "2023-01-01T00:00:00Z");
+    assert_eq!(
+        site.row("0a").unwrap()["revoked_at"],
+        "2023-01-01T00:00:00Z"
+    );
     let valid: PathBuf = site.path("valid.jsonl");
     fs::write(&valid, "{\"serial\":\"0a\",\"state\":\"valid\"}\n").unwrap();
-    site.run(&["import", "--issuer", ISSUER, "--from", "jsonl", valid.to_str().unwrap()]);
+    site.run(&[
+        "import",
+        "--issuer",
+        ISSUER,
+        "--from",
+        "jsonl",
+        valid.to_str().unwrap(),
+    ]);
     assert_eq!(site.row("0a").unwrap()["state"], "revoked");
 }
 
@@ -302,29 +486,62 @@ fn own_crl_is_known_already() {
     site.revoke("0a", "superseded");
     site.publish(&[]);
     let crl = site.shelf(".crl");
-    let report = site.json(&["import", "--issuer", ISSUER, "--from", "crl", crl.to_str().unwrap()]);
+    let report = site.json(&[
+        "import",
+        "--issuer",
+        ISSUER,
+        "--from",
+        "crl",
+        crl.to_str().unwrap(),
+    ]);
     assert_eq!(report["changed"], 0);
 }
 
 #[test]
 fn export_imported_and_exported_again_is_identical() {
     let site = Site::new();
-    for (serial, reason) in [("0a", "unspecified"), ("0b", "keyCompromise"), ("0c", "certificateHold")] {
+    for (serial, reason) in [
+        ("0a", "unspecified"),
+        ("0b", "keyCompromise"),
+        ("0c", "certificateHold"),
+    ] {
         site.revoke(serial, reason);
     }
-    let dates = ["--invalidity-date", "2023-01-01T00:00:00Z", "--not-after", "2051-01-01T00:00:00Z"];
-    site.ok(&[&["revoke", "--issuer", ISSUER, "--serial", &"f".repeat(40)], &dates[..]].concat());
-    site.ok(&["record", "--issuer", ISSUER, "--cert", &site.leaf("leaf", "4711")]);
+    let dates = [
+        "--invalidity-date",
+        "2023-01-01T00:00:00Z",
+        "--not-after",
+        "2051-01-01T00:00:00Z",
+    ];
+    site.ok(&[
+        &["revoke", "--issuer", ISSUER, "--serial", &"f".repeat(40)],
+        &dates[..],
+    ]
+    .concat());
+    site.ok(&[
+        "record",
+        "--issuer",
+        ISSUER,
+        "--cert",
+        &site.leaf("leaf", "4711"),
+    ]);
     site.revoke("0d", "certificateHold");
     site.ok(&["release", "--issuer", ISSUER, "--serial", "0d"]);
     let export = site.export();
     assert_eq!(export.lines().count(), 6);
     let file = site.file("export.jsonl");
     fs::write(&file, &export).unwrap();
-    let other = Plan { key: Key::P384, ..Plan::default() }.build();
+    let other = Plan {
+        key: Key::P384,
+        ..Plan::default()
+    }
+    .build();
     other.ok(&["import", "--issuer", ISSUER, "--from", "jsonl", &file]);
     assert_eq!(other.export(), export);
-    assert_eq!(other.json(&["import", "--issuer", ISSUER, "--from", "jsonl", &file])["changed"], 0);
+    assert_eq!(
+        other.json(&["import", "--issuer", ISSUER, "--from", "jsonl", &file])["changed"],
+        0
+    );
 }
 
 #[test]
@@ -333,8 +550,18 @@ fn json_lines_may_be_written_by_hand() {
     let text = "{\"serial\":\"0A:2E\",\"state\":\"revoked\",\"revoked_at\":\"2026-01-17T00:27:48Z\",\"reason\":null}\n\
                 \n{\"serial\":\"00FF\",\"state\":\"held\",\"revoked_at\":\"2026-01-17T00:27:48Z\"}";
     fs::write(site.path("hand.jsonl"), text).unwrap();
-    site.ok(&["import", "--issuer", ISSUER, "--from", "jsonl", &site.file("hand.jsonl")]);
-    assert_eq!(site.row("0a2e").unwrap()["revoked_at"], "2026-01-17T00:27:48Z");
+    site.ok(&[
+        "import",
+        "--issuer",
+        ISSUER,
+        "--from",
+        "jsonl",
+        &site.file("hand.jsonl"),
+    ]);
+    assert_eq!(
+        site.row("0a2e").unwrap()["revoked_at"],
+        "2026-01-17T00:27:48Z"
+    );
     assert_eq!(site.row("ff").unwrap()["reason"], "certificateHold");
 }
 

@@ -1,9 +1,15 @@
 //! The integration tests: the real binary, judged by other people's software.
 //!
-//! One test binary, so that there is one link step. Every test has its own folder, CA and server, so all run at once.
-//! OpenSSL, Python 3, GnuTLS, NSS, Java and nginx are needed; a missing one fails the tests that ask it, and says so.
+//! One test binary, so that there is one link step. Every test has its own folder, CA and server,
+//! so all run at once. OpenSSL, Python 3, GnuTLS, NSS, Java and nginx are needed; a missing one
+//! fails the tests that ask it, and says so.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
 #![allow(missing_docs, unreachable_pub)]
 
 mod azure;

@@ -1,4 +1,5 @@
-//! How the responder serves: what it keeps, when it signs, what bounds it, and what it does when it knows too little.
+//! How the responder serves: what it keeps, when it signs, what bounds it, and what it does when it
+//! knows too little.
 
 use std::{
     fs,
@@ -24,7 +25,10 @@ use crate::support::{
 
 /// A responder that is up to date.
 fn responder(site: &Site, limits: Limits) -> (Responder, Timestamp) {
-    let (responder, now) = (Responder::with_limits(vec![site.ca()], limits), at(crate::support::now()));
+    let (responder, now) = (
+        Responder::with_limits(vec![site.ca()], limits),
+        at(crate::support::now()),
+    );
     block_on(responder.issuers()[0].refresh(now));
     (responder, now)
 }
@@ -62,8 +66,13 @@ fn later(now: Timestamp, seconds: u64) -> Timestamp {
 /// A sample of `/metrics`.
 fn metric(server: &Server, name: &str) -> u64 {
     let text = String::from_utf8(server.get("/metrics", &[]).body).unwrap();
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+        .parse()
+        .unwrap()
 }
 
 const ON_REQUEST: &str = "rescind_ocsp_signatures_total{for=\"request\"}";
@@ -75,11 +84,21 @@ fn a_kept_answer_is_signed_once_and_a_nonce_passes_it_by() {
     let id = site.issuer_id().usual("0a");
     let plain = request(std::slice::from_ref(&id), None);
     let first = signed(responder.respond(&plain, now));
-    assert_eq!(signed(responder.respond(&plain, later(now, 60))).der, first.der);
-    let [one, other] =
-        [16, 32].map(|len| signed(responder.respond(&request(std::slice::from_ref(&id), Some(&nonce(len))), now)));
+    assert_eq!(
+        signed(responder.respond(&plain, later(now, 60))).der,
+        first.der
+    );
+    let [one, other] = [16, 32].map(|len| {
+        signed(responder.respond(&request(std::slice::from_ref(&id), Some(&nonce(len))), now))
+    });
     assert!(one.der != other.der && one.etag.is_none() && first.etag.is_some());
-    assert_eq!((responder.signatures(Purpose::Kept), responder.signatures(Purpose::Fleeting)), (1, 2));
+    assert_eq!(
+        (
+            responder.signatures(Purpose::Kept),
+            responder.signatures(Purpose::Fleeting)
+        ),
+        (1, 2)
+    );
     assert_eq!(responder.kept_octets().1, 1);
 }
 
@@ -98,12 +117,20 @@ fn answers_that_are_asked_for_are_replaced_ahead_and_others_are_not() {
     let soon = later(now, 5 * 3600);
     block_on(responder.issuers()[0].refresh(soon));
     block_on(responder.tend(soon));
-    assert_eq!(responder.signatures(Purpose::Ahead), 1, "the one that is asked for");
+    assert_eq!(
+        responder.signatures(Purpose::Ahead),
+        1,
+        "the one that is asked for"
+    );
     let over = later(now, 6 * 3600);
     block_on(responder.issuers()[0].refresh(over));
     let second = signed(responder.respond(&hot, over));
     assert!(second.window.this() > first.window.this() && second.replace_at > over);
-    assert_eq!(responder.signatures(Purpose::Kept), 2, "no request waited for a signature");
+    assert_eq!(
+        responder.signatures(Purpose::Kept),
+        2,
+        "no request waited for a signature"
+    );
     block_on(responder.tend(over));
     assert_eq!(responder.kept_octets().1, 1, "what nobody asks for goes");
 }
@@ -140,13 +167,22 @@ fn the_revoked_answer_is_ready_before_it_is_asked_for() {
     block_on(responder.issuers()[0].refresh(now));
     block_on(responder.tend(now));
     assert!(is_revoked(&signed(responder.respond(&asked, now)).der));
-    assert_eq!((responder.signatures(Purpose::Kept), responder.signatures(Purpose::Ahead)), (1, 1));
+    assert_eq!(
+        (
+            responder.signatures(Purpose::Kept),
+            responder.signatures(Purpose::Ahead)
+        ),
+        (1, 1)
+    );
 }
 
 #[test]
 fn many_who_ask_for_the_same_at_once_cost_one_signature() {
     let (site, server) = serving("[issuer.ocsp]\ncredential_key = \"rsa2048\"\n");
-    let (asked, before) = (request(&[site.issuer_id().usual("0b")], None), metric(&server, ON_REQUEST));
+    let (asked, before) = (
+        request(&[site.issuer_id().usual("0b")], None),
+        metric(&server, ON_REQUEST),
+    );
     let start = Barrier::new(16);
     thread::scope(|scope| {
         for _ in 0..16 {
@@ -167,7 +203,13 @@ fn many_who_ask_for_the_same_at_once_cost_one_signature() {
 fn kept_answers_never_take_more_memory_than_they_may() {
     const MOST: u64 = 256 << 10;
     let site = site("");
-    let (responder, now) = responder(&site, Limits { cache_octets: MOST, ..Limits::default() });
+    let (responder, now) = responder(
+        &site,
+        Limits {
+            cache_octets: MOST,
+            ..Limits::default()
+        },
+    );
     let id = site.issuer_id();
     let mut largest = 0;
     for serial in 1..=600u16 {
@@ -179,7 +221,13 @@ fn kept_answers_never_take_more_memory_than_they_may() {
     }
     assert!((50..600).contains(&largest), "{largest}");
     // An answer that is larger than all memory for answers is given all the same.
-    let (responder, now) = self::responder(&site, Limits { cache_octets: 100, ..Limits::default() });
+    let (responder, now) = self::responder(
+        &site,
+        Limits {
+            cache_octets: 100,
+            ..Limits::default()
+        },
+    );
     signed(responder.respond(&request(&[id.usual("0a")], None), now));
     assert!(responder.kept_octets().0 <= 100);
 }
@@ -187,19 +235,38 @@ fn kept_answers_never_take_more_memory_than_they_may() {
 #[test]
 fn too_many_signatures_at_once_are_refused_with_try_later() {
     let site = site("[issuer.ocsp]\ncredential_key = \"rsa2048\"\n");
-    let (responder, now) = responder(&site, Limits { signing: 1, ..Limits::default() });
+    let (responder, now) = responder(
+        &site,
+        Limits {
+            signing: 1,
+            ..Limits::default()
+        },
+    );
     let asked = request(&[site.issuer_id().usual("0b")], Some(&nonce(16)));
     let start = Barrier::new(8);
     let refused = thread::scope(|scope| {
         let ask = || {
             start.wait();
-            (0..50).filter(|_| matches!(responder.respond(&asked, now), Answer::Refused(Refusal::TryLater, _))).count()
+            (0..50)
+                .filter(|_| {
+                    matches!(
+                        responder.respond(&asked, now),
+                        Answer::Refused(Refusal::TryLater, _)
+                    )
+                })
+                .count()
         };
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum::<usize>()
     });
     assert!((1..400).contains(&refused), "{refused}");
-    assert_eq!(responder.signatures(Purpose::Fleeting), 400 - refused as u64);
+    assert_eq!(
+        responder.signatures(Purpose::Fleeting),
+        400 - refused as u64
+    );
     // Nobody holds a place any longer.
     assert!(is_revoked(&signed(responder.respond(&asked, now)).der));
 }
@@ -229,15 +296,25 @@ fn a_process_that_still_reads_the_index_answers_from_its_rows() {
     assert!(try_later(block_on(responder.ask(&revoked, now))).contains("credential"));
     block_on(responder.issuers()[0].refresh_credentials(now));
     try_later(responder.respond(&revoked, now));
-    assert!(is_revoked(&signed(block_on(responder.ask(&revoked, now))).der));
-    assert_eq!(status(&signed(block_on(responder.ask(&good, now))).der), Status::Good);
+    assert!(is_revoked(
+        &signed(block_on(responder.ask(&revoked, now))).der
+    ));
+    assert_eq!(
+        status(&signed(block_on(responder.ask(&good, now))).der),
+        Status::Good
+    );
     // The very next commit counts.
     site.revoke("0a", "superseded");
     let both = request(&[id.usual("0a"), id.usual("0c")], Some(&nonce(16)));
     let basic = Basic::read(&signed(block_on(responder.ask(&both, now))).der);
-    assert!(matches!(basic.singles[0].status, Status::Revoked(..)) && basic.singles[1].status == Status::Good);
+    assert!(
+        matches!(basic.singles[0].status, Status::Revoked(..))
+            && basic.singles[1].status == Status::Good
+    );
     // Bounded, and nothing is kept.
-    let many: Vec<_> = (1..=11u8).map(|serial| id.usual(&format!("{serial:02x}"))).collect();
+    let many: Vec<_> = (1..=11u8)
+        .map(|serial| id.usual(&format!("{serial:02x}")))
+        .collect();
     try_later(block_on(responder.ask(&request(&many, None), now)));
     assert_eq!(responder.kept_octets().1, 0);
     // A revoked credential signs nothing.
@@ -254,7 +331,10 @@ fn a_process_that_begins_with_an_index_put_back_says_try_later() {
     let site = site("");
     let index = site.path("data/index.sqlite");
     let backup = fs::read(&index).unwrap();
-    assert!(!site.path("data/index.sqlite-wal").exists(), "the last process left nothing to be merged");
+    assert!(
+        !site.path("data/index.sqlite-wal").exists(),
+        "the last process left nothing to be merged"
+    );
     site.revoke("0a", "keyCompromise");
     site.publish(&[]);
     fs::write(&index, backup).unwrap();
@@ -268,13 +348,15 @@ fn a_process_that_begins_with_an_index_put_back_says_try_later() {
     assert!(responder.issuers()[0].known().problem().is_some());
 }
 
-/// Another credential takes the place of the old one while requests come: none fails, and no restart is needed.
+/// Another credential takes the place of the old one while requests come: none fails, and no
+/// restart is needed.
 #[test]
 fn the_credential_is_exchanged_under_load_without_a_failed_answer() {
     let (site, server) = serving("");
     let place = site.path(&format!("data/{ISSUER}-ocsp.pem"));
     let id = site.issuer_id();
-    let [plain, fresh] = [None, Some(nonce(16))].map(|nonce| request(&[id.usual("0b")], nonce.as_deref()));
+    let [plain, fresh] =
+        [None, Some(nonce(16))].map(|nonce| request(&[id.usual("0b")], nonce.as_deref()));
     let signer = |asked: &[u8]| Basic::read(&server.ocsp(asked)).certificates[0].clone();
     let old = signer(&plain);
     let is_over = AtomicBool::new(false);
@@ -294,11 +376,22 @@ fn the_credential_is_exchanged_under_load_without_a_failed_answer() {
         fs::remove_file(&place).unwrap();
         site.publish(&[]);
         let is_new = |asked: &[u8]| (signer(asked) != old).then_some(());
-        poll(Duration::from_secs(10), "answers by the new credential", || is_new(&fresh));
-        // Those who ask for it keep it hot, so it is replaced although the old credential's answer was good for hours.
-        poll(Duration::from_secs(10), "the kept answer by the new credential", || is_new(&plain));
+        poll(
+            Duration::from_secs(10),
+            "answers by the new credential",
+            || is_new(&fresh),
+        );
+        // Those who ask for it keep it hot, so it is replaced although the old credential's answer
+        // was good for hours.
+        poll(
+            Duration::from_secs(10),
+            "the kept answer by the new credential",
+            || is_new(&plain),
+        );
         is_over.store(true, Ordering::Relaxed);
-        threads.into_iter().for_each(|thread| assert!(thread.join().unwrap() > 50));
+        threads
+            .into_iter()
+            .for_each(|thread| assert!(thread.join().unwrap() > 50));
     });
 }
 
@@ -307,20 +400,33 @@ fn healthz_and_metrics_say_what_ocsp_answers_from() {
     let (site, server) = serving("");
     // The first answers come from single rows, and the replica a moment later.
     let health = poll(Duration::from_secs(20), "the replica", || {
-        let health: serde_json::Value = serde_json::from_slice(&server.get("/healthz", &[]).body).unwrap();
+        let health: serde_json::Value =
+            serde_json::from_slice(&server.get("/healthz", &[]).body).unwrap();
         (health["issuers"][0]["rows"] == 3).then_some(health)
     });
     let issuer = &health["issuers"][0];
     assert_eq!(issuer["name"], ISSUER, "{health}");
     server.ocsp(&request(&[site.issuer_id().usual("0a")], None));
-    assert!(issuer["staleness_seconds"].as_u64().unwrap() <= 5 && issuer["seq"].as_u64().unwrap() >= 3, "{health}");
+    assert!(
+        issuer["staleness_seconds"].as_u64().unwrap() <= 5 && issuer["seq"].as_u64().unwrap() >= 3,
+        "{health}"
+    );
     server.ocsp(&request(&[site.issuer_id().usual("0a")], Some(&nonce(16))));
-    assert_eq!(metric(&server, "rescind_ocsp_signatures_total{for=\"nonce\"}"), 1);
+    assert_eq!(
+        metric(&server, "rescind_ocsp_signatures_total{for=\"nonce\"}"),
+        1
+    );
     assert!(metric(&server, "rescind_ocsp_cache_octets") > 0);
-    assert!(metric(&server, &format!("rescind_replica_age_seconds{{issuer=\"{ISSUER}\"}}")) <= 5);
+    assert!(
+        metric(
+            &server,
+            &format!("rescind_replica_age_seconds{{issuer=\"{ISSUER}\"}}")
+        ) <= 5
+    );
 }
 
-/// Without a credential every request is refused: clients must not be able to fill the log with that.
+/// Without a credential every request is refused: clients must not be able to fill the log with
+/// that.
 #[test]
 fn refusals_are_all_counted_and_told_once_a_minute() {
     let site = Site::new();
@@ -329,12 +435,18 @@ fn refusals_are_all_counted_and_told_once_a_minute() {
     let server = site.serve_with(&[]);
     let asked = request(&[site.issuer_id().usual("0a")], None);
     for _ in 0..40 {
-        assert_eq!(server.post("/ocsp", &asked).body, crate::support::ocsp::TRY_LATER);
+        assert_eq!(
+            server.post("/ocsp", &asked).body,
+            crate::support::ocsp::TRY_LATER
+        );
     }
     let told = server.log().matches("could not be answered yet").count();
     // A minute may end meanwhile.
     assert!((1..=2).contains(&told), "{told} lines:\n{}", server.log());
     let metrics = String::from_utf8(server.get("/metrics", &[]).body).unwrap();
-    let counted = metrics.lines().find(|line| line.contains("tryLater")).unwrap_or_else(|| panic!("{metrics}"));
+    let counted = metrics
+        .lines()
+        .find(|line| line.contains("tryLater"))
+        .unwrap_or_else(|| panic!("{metrics}"));
     assert!(counted.ends_with(" 40"), "{counted}");
 }

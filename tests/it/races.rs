@@ -1,4 +1,5 @@
-//! Many at once, and killed at any moment: nothing acknowledged is lost, numbers only rise, the next pass repairs.
+//! Many at once, and killed at any moment: nothing acknowledged is lost, numbers only rise, the
+//! next pass repairs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,20 +15,30 @@ fn finish(child: Child) -> Output {
     Output::of(child.wait_with_output().unwrap())
 }
 
-/// Everything that was ever published verifies under the CA, and no serial that was on one CRL is missing on a later.
+/// Everything that was ever published verifies under the CA, and no serial that was on one CRL is
+/// missing on a later.
 fn archive_verifies(site: &Site) -> BTreeMap<u64, Crl> {
     let ca = site.file("ca.pem");
     let mut listed = BTreeSet::new();
     let mut crls = BTreeMap::new();
     for (number, bytes) in site.archive() {
         fs::write(site.path("one.crl"), &bytes).unwrap();
-        let verify = ["crl", "-inform", "DER", "-in", "one.crl", "-verify", "-CAfile", &ca, "-noout"];
+        let verify = [
+            "crl", "-inform", "DER", "-in", "one.crl", "-verify", "-CAfile", &ca, "-noout",
+        ];
         let verdict = pki::openssl_ok(site.dir(), &verify);
-        assert!(verdict.stderr.contains("verify OK"), "{number}: {verdict:?}");
+        assert!(
+            verdict.stderr.contains("verify OK"),
+            "{number}: {verdict:?}"
+        );
         let crl = Crl::read(&bytes);
         assert_eq!(crl.number(), number);
         let serials: BTreeSet<_> = crl.serials().into_iter().collect();
-        assert!(serials.is_superset(&listed), "CRL {number} lost {:?}", listed.difference(&serials));
+        assert!(
+            serials.is_superset(&listed),
+            "CRL {number} lost {:?}",
+            listed.difference(&serials)
+        );
         listed = serials;
         crls.insert(number, crl);
     }
@@ -37,7 +48,10 @@ fn archive_verifies(site: &Site) -> BTreeMap<u64, Crl> {
 /// The journal is one chain that leads to the head.
 fn chain_is_intact(site: &Site) -> u64 {
     let ca = site.ca();
-    block_on(rescind::stories::replicate::level(&ca, None)).unwrap_or_else(|error| panic!("{error}")).head().seq
+    block_on(rescind::stories::replicate::level(&ca, None))
+        .unwrap_or_else(|error| panic!("{error}"))
+        .head()
+        .seq
 }
 
 #[test]
@@ -53,7 +67,9 @@ fn eight_processes_revoking_at_once_lose_nothing() {
                 for at in 0..EACH {
                     // Every process also revokes one that all the others revoke.
                     let own = serial(process, at);
-                    let args = ["revoke", "--issuer", ISSUER, "--serial", &own, "--serial", "ff"];
+                    let args = [
+                        "revoke", "--issuer", ISSUER, "--serial", &own, "--serial", "ff",
+                    ];
                     site.ok(&[&args[..], &["--reason", "superseded"]].concat());
                 }
             });
@@ -67,7 +83,10 @@ fn eight_processes_revoking_at_once_lose_nothing() {
     }
     // One change set for each call, and no two with one number.
     assert_eq!(chain_is_intact(&site), (PROCESSES * EACH) as u64);
-    assert_eq!(site.ok(&["log", "--issuer", ISSUER]).stdout.lines().count(), PROCESSES * EACH);
+    assert_eq!(
+        site.ok(&["log", "--issuer", ISSUER]).stdout.lines().count(),
+        PROCESSES * EACH
+    );
     site.publish(&[]);
     assert_eq!(site.crl().list().len(), PROCESSES * EACH + 1);
 }
@@ -80,22 +99,35 @@ fn crl_number_rises_after_a_lost_race_and_no_two_crls_share_one() {
     let mut last = site.crl().number();
     let mut seen = site.archive().len();
     for _ in 0..3 {
-        let passes: Vec<_> = (0..6).map(|_| site.spawn(&["publish", "--force", "--json"])).collect();
+        let passes: Vec<_> = (0..6)
+            .map(|_| site.spawn(&["publish", "--force", "--json"]))
+            .collect();
         let outputs: Vec<_> = passes.into_iter().map(finish).collect();
         let lines = outputs.iter().map(|output| {
             assert_eq!(output.code, 0, "losing a race is no failure: {output:?}");
             output.json()["issuers"][0].clone()
         });
         let lines: Vec<_> = lines.collect();
-        let published: Vec<_> = lines.iter().filter(|line| line["published"] == true).collect();
+        let published: Vec<_> = lines
+            .iter()
+            .filter(|line| line["published"] == true)
+            .collect();
         let count = published.len();
-        let published: BTreeSet<_> = published.iter().map(|line| line["crl_number"].as_u64().unwrap()).collect();
+        let published: BTreeSet<_> = published
+            .iter()
+            .map(|line| line["crl_number"].as_u64().unwrap())
+            .collect();
         assert_eq!(published.len(), count, "two share a number: {lines:?}");
-        // Who lost the race for the number signed nothing; who lost the one for the shelf left an archive copy.
+        // Who lost the race for the number signed nothing; who lost the one for the shelf left an
+        // archive copy.
         let archive = archive_verifies(&site);
         assert!((seen + count..=seen + lines.len()).contains(&archive.len()));
         let shelf = site.crl();
-        assert!(published.contains(&shelf.number()), "{} is not one of {published:?}", shelf.number());
+        assert!(
+            published.contains(&shelf.number()),
+            "{} is not one of {published:?}",
+            shelf.number()
+        );
         assert!(shelf.number() > last);
         (last, seen) = (shelf.number(), archive.len());
     }
@@ -103,7 +135,13 @@ fn crl_number_rises_after_a_lost_race_and_no_two_crls_share_one() {
     let highest = *site.archive().last_key_value().unwrap().0;
     site.publish(&["--force"]);
     assert!(site.crl().number() > highest);
-    assert_eq!(site.json(&["status"])["issuers"][0]["problems"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        site.json(&["status"])["issuers"][0]["problems"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
 }
 
 /// A shelf that a reader sees is always one whole CRL, and its number never falls.
@@ -112,9 +150,15 @@ fn readers_see_whole_crls_with_rising_numbers_while_many_publish() {
     let site = Site::new();
     site.publish(&[]);
     let mut last = 0;
-    let mut passes: Vec<_> = (0..5).map(|_| site.spawn(&["publish", "--force"])).collect();
+    let mut passes: Vec<_> = (0..5)
+        .map(|_| site.spawn(&["publish", "--force"]))
+        .collect();
     let mut looks = 0;
-    while passes.iter_mut().any(|pass| pass.try_wait().unwrap().is_none()) || looks == 0 {
+    while passes
+        .iter_mut()
+        .any(|pass| pass.try_wait().unwrap().is_none())
+        || looks == 0
+    {
         let number = Crl::read(&site.crl_bytes()).number();
         assert!(number >= last, "the shelf went from {last} to {number}");
         last = number;
@@ -146,15 +190,36 @@ fn processes_killed_at_any_moment_lose_nothing_and_the_next_pass_repairs() {
     let site = Site::new();
     let publish = ["publish", "--force", "--json"];
     let publishing = duration(&site, &publish);
-    let revoking = duration(&site, &["revoke", "--issuer", ISSUER, "--serial", "0a", "--reason", "superseded"]);
+    let revoking = duration(
+        &site,
+        &[
+            "revoke",
+            "--issuer",
+            ISSUER,
+            "--serial",
+            "0a",
+            "--reason",
+            "superseded",
+        ],
+    );
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut acknowledged = vec!["0A".to_owned()];
     let mut last = site.crl().number();
     for round in 0..40u32 {
         let serial = format!("{:04X}", 0x1000 + round);
-        let revoke = ["revoke", "--issuer", ISSUER, "--serial", &serial, "--reason", "superseded"];
+        let revoke = [
+            "revoke",
+            "--issuer",
+            ISSUER,
+            "--serial",
+            &serial,
+            "--reason",
+            "superseded",
+        ];
         let (mut revoker, mut publisher) = (site.spawn(&revoke), site.spawn(&publish));
-        thread::sleep(Duration::from_micros(dice.roll(revoking.min(publishing) * 3 / 2)));
+        thread::sleep(Duration::from_micros(
+            dice.roll(revoking.min(publishing) * 3 / 2),
+        ));
         revoker.kill().unwrap();
         thread::sleep(Duration::from_micros(dice.roll(publishing)));
         publisher.kill().unwrap();
@@ -164,7 +229,11 @@ fn processes_killed_at_any_moment_lose_nothing_and_the_next_pass_repairs() {
         finish(publisher);
         // What relying parties see is whole and never older.
         let shelf = site.crl();
-        assert!(shelf.number() >= last, "round {round}: the shelf went from {last} to {}", shelf.number());
+        assert!(
+            shelf.number() >= last,
+            "round {round}: the shelf went from {last} to {}",
+            shelf.number()
+        );
         last = shelf.number();
     }
     let output = site.ok(&["publish", "--json"]);
@@ -172,9 +241,16 @@ fn processes_killed_at_any_moment_lose_nothing_and_the_next_pass_repairs() {
     assert_eq!(site.crl().number(), highest, "{output:?}");
     chain_is_intact(&site);
     let listed = site.crl().serials();
-    let missing: Vec<_> = acknowledged.iter().filter(|serial| !listed.contains(serial)).collect();
+    let missing: Vec<_> = acknowledged
+        .iter()
+        .filter(|serial| !listed.contains(serial))
+        .collect();
     assert!(missing.is_empty(), "acknowledged and lost: {missing:?}");
-    assert_eq!(site.publish(&[])["published"], false, "nothing is left to repair");
+    assert_eq!(
+        site.publish(&[])["published"],
+        false,
+        "nothing is left to repair"
+    );
     let status = site.run(&["status"]);
     assert_eq!(status.code, 0, "{status:?}");
     assert!(der::seconds(&site.crl().next_update.1) > crate::support::now());
@@ -183,9 +259,14 @@ fn processes_killed_at_any_moment_lose_nothing_and_the_next_pass_repairs() {
 
 /// What killed processes left half-written does not pile up for ever where relying parties look.
 fn no_temporary_files(site: &Site) {
-    let visible = fs::read_dir(site.path("data/shelf")).unwrap().map(|entry| entry.unwrap().file_name());
+    let visible = fs::read_dir(site.path("data/shelf"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
     let visible: BTreeSet<_> = visible.map(|name| name.into_string().unwrap()).collect();
-    let visible: Vec<_> = visible.into_iter().filter(|name| !name.starts_with('.')).collect();
+    let visible: Vec<_> = visible
+        .into_iter()
+        .filter(|name| !name.starts_with('.'))
+        .collect();
     let expected = [".cer", ".crl", ".crl.pem"].map(|suffix| format!("{ISSUER}{suffix}"));
     assert_eq!(visible, expected);
 }

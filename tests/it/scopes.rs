@@ -52,7 +52,11 @@ fn a_delta_says_what_changed_since_its_base_and_shares_the_full_crls_number() {
     assert_eq!(delta.serials(), ["0A02", "0A03", "0A04"]);
     let reasons: Vec<_> = delta.list().iter().map(|entry| entry.reason()).collect();
     assert_eq!(reasons, [Some(8), Some(4), Some(8)]);
-    assert!(delta.extension(DELTA_INDICATOR).is_some_and(|indicator| indicator.critical));
+    assert!(
+        delta
+            .extension(DELTA_INDICATOR)
+            .is_some_and(|indicator| indicator.critical)
+    );
     assert!(delta.extension(FRESHEST).is_none());
 }
 
@@ -73,7 +77,15 @@ fn a_base_goes_on_over_several_publications() {
 fn a_delta_begins_anew_when_what_expired_is_to_be_kept() {
     let site = Site::with_settings(DELTA);
     site.revoke("0a01", "superseded");
-    let expired = ["revoke", "--issuer", ISSUER, "--serial", "0a02", "--not-after", "2026-01-01T00:00:00Z"];
+    let expired = [
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0a02",
+        "--not-after",
+        "2026-01-01T00:00:00Z",
+    ];
     site.ok(&expired);
     site.publish(&[]);
     site.publish(&["--force"]);
@@ -81,7 +93,11 @@ fn a_delta_begins_anew_when_what_expired_is_to_be_kept() {
     for (keep, serials) in [(true, &["0A01", "0A02"][..]), (false, &["0A01"])] {
         site.configure(&format!("{DELTA}keep_expired = {keep}\n"));
         let told = site.publish(&[]);
-        assert_eq!((&told["published"], &told["error"]), (&true.into(), &serde_json::Value::Null), "{told}");
+        assert_eq!(
+            (&told["published"], &told["error"]),
+            (&true.into(), &serde_json::Value::Null),
+            "{told}"
+        );
         assert_eq!(site.crl().serials(), serials);
         assert_eq!(delta(&site).number(), site.crl().number());
         assert_eq!(site.publish(&[])["published"], false);
@@ -111,15 +127,29 @@ fn a_crl_in_the_place_of_another_is_replaced_and_told() {
     release(&site, "0a02");
     site.publish(&[]);
     let files = [".crl", "-delta.crl", "/00.crl", "/01.crl"];
-    for (place, other) in files.iter().flat_map(|place| files.map(|other| (*place, other))) {
+    for (place, other) in files
+        .iter()
+        .flat_map(|place| files.map(|other| (*place, other)))
+    {
         let whole = fs::read(site.shelf(place)).unwrap();
         fs::copy(site.shelf(other), site.shelf(place)).unwrap();
         let told = site.json(&["publish"]);
         let healed = told["issuers"][0]["healed"].to_string();
-        assert_eq!(healed.contains("in the wrong place"), place != other, "{other} as {place}: {told}");
-        let (was, is) = (Crl::read(&whole), Crl::read(&fs::read(site.shelf(place)).unwrap()));
+        assert_eq!(
+            healed.contains("in the wrong place"),
+            place != other,
+            "{other} as {place}: {told}"
+        );
+        let (was, is) = (
+            Crl::read(&whole),
+            Crl::read(&fs::read(site.shelf(place)).unwrap()),
+        );
         assert_eq!(is.serials(), was.serials(), "{other} as {place}");
-        assert_eq!(is.extension(POINT), was.extension(POINT), "{other} as {place}");
+        assert_eq!(
+            is.extension(POINT),
+            was.extension(POINT),
+            "{other} as {place}"
+        );
     }
     site.ok(&["verify", "--issuer", ISSUER]);
 }
@@ -129,12 +159,25 @@ fn openssl_sees_a_released_hold_as_good_by_the_delta() {
     let site = Site::with_settings(DELTA);
     let full = [("full", "7a01"), ("held", "7a02"), ("late", "7a03")];
     for (name, serial) in full {
-        let extensions = format!("{}freshestCRL = URI:http://pki.contoso.example/delta\n", pki::LEAF_EXTENSIONS);
+        let extensions = format!(
+            "{}freshestCRL = URI:http://pki.contoso.example/delta\n",
+            pki::LEAF_EXTENSIONS
+        );
         site.leaf(name, serial);
         let out = site.path(&format!("{name}.pem"));
         let subject = format!("/CN={name}");
-        let cert = Cert { subject: &subject, serial, days: 90, extensions: &extensions };
-        pki::issue((&site.path("ca.pem"), &site.path("ca.key.pem")), &site.path("leaf.pub"), &out, cert);
+        let cert = Cert {
+            subject: &subject,
+            serial,
+            days: 90,
+            extensions: &extensions,
+        };
+        pki::issue(
+            (&site.path("ca.pem"), &site.path("ca.key.pem")),
+            &site.path("leaf.pub"),
+            &out,
+            cert,
+        );
     }
     site.revoke("7a02", "certificateHold");
     site.publish(&[]);
@@ -145,24 +188,42 @@ fn openssl_sees_a_released_hold_as_good_by_the_delta() {
     fs::copy(site.shelf("-delta.crl"), site.path("delta.crl")).unwrap();
     let pem = |name: &str| {
         let out = format!("{name}.pem");
-        pki::openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", name, "-out", &out]);
+        pki::openssl_ok(
+            site.dir(),
+            &["crl", "-inform", "DER", "-in", name, "-out", &out],
+        );
         fs::read_to_string(site.path(&out)).unwrap()
     };
     fs::write(site.path("both.pem"), pem("base.crl") + &pem("delta.crl")).unwrap();
     let check = |name: &str, crls: &str, deltas: &[&str]| {
         let leaf = format!("{name}.pem");
-        let first = ["verify", "-CAfile", "ca.pem", "-crl_check", "-CRLfile", crls];
+        let first = [
+            "verify",
+            "-CAfile",
+            "ca.pem",
+            "-crl_check",
+            "-CRLfile",
+            crls,
+        ];
         openssl(site.dir(), &[&first, deltas, &[&leaf]].concat())
     };
     let deltas = &["-extended_crl", "-use_deltas"];
-    assert!(check("held", "base.crl.pem", &[]).stderr.contains("error 23"));
+    assert!(
+        check("held", "base.crl.pem", &[])
+            .stderr
+            .contains("error 23")
+    );
     assert_eq!(check("late", "base.crl.pem", &[]).code, 0);
     for (name, good) in [("full", true), ("held", true), ("late", false)] {
         let said = check(name, "both.pem", deltas);
         assert_eq!(said.code == 0, good, "{name}: {said:?}");
         assert!(good || said.stderr.contains("error 23"), "{name}: {said:?}");
     }
-    let tasks = ["crl".to_owned(), site.file("delta.crl"), site.file("ca.pem")];
+    let tasks = [
+        "crl".to_owned(),
+        site.file("delta.crl"),
+        site.file("ca.pem"),
+    ];
     assert_eq!(tools::complaints(&tasks), "");
 }
 
@@ -174,24 +235,43 @@ fn shards_together_are_the_full_crl_and_name_their_own_url() {
     }
     site.publish(&[]);
     let names = ["00", "01", "02", "03"];
-    let mut all: Vec<_> = names.iter().flat_map(|name| shard(&site, name).serials()).collect();
+    let mut all: Vec<_> = names
+        .iter()
+        .flat_map(|name| shard(&site, name).serials())
+        .collect();
     all.sort();
     assert_eq!(all, site.crl().serials());
     assert!(site.crl().extension(POINT).is_none());
-    let url = site.json(&["urls", "--issuer", ISSUER, "--serial", "0a07"])["crl"].as_str().unwrap().to_owned();
+    let url = site.json(&["urls", "--issuer", ISSUER, "--serial", "0a07"])["crl"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(url.ends_with("/crl/test-ca/03.crl"), "{url}");
     let point = shard(&site, "03").extension(POINT).unwrap().clone();
-    assert!(point.critical && point.value.windows(url.len()).any(|window| window == url.as_bytes()));
+    assert!(
+        point.critical
+            && point
+                .value
+                .windows(url.len())
+                .any(|window| window == url.as_bytes())
+    );
     assert_eq!(shard(&site, "03").number(), site.crl().number());
     assert_eq!(site.publish(&[])["published"], false);
     let tasks: Vec<_> = names
         .iter()
-        .flat_map(|name| ["crl".to_owned(), site.file(&format!("data/shelf/{ISSUER}/{name}.crl")), site.file("ca.pem")])
+        .flat_map(|name| {
+            [
+                "crl".to_owned(),
+                site.file(&format!("data/shelf/{ISSUER}/{name}.crl")),
+                site.file("ca.pem"),
+            ]
+        })
         .collect();
     assert_eq!(tools::complaints(&tasks), "");
 }
 
-/// The row that is written down late is that of the number line, and it is not another publisher who writes it.
+/// The row that is written down late is that of the number line, and it is not another publisher
+/// who writes it.
 #[test]
 fn shards_are_published_in_the_pass_that_finishes_what_a_killed_one_left() {
     let site = Site::with_settings(SHARDS);
@@ -217,12 +297,28 @@ fn openssl_takes_a_shard_only_for_the_certificates_that_name_it() {
     let site = Site::with_settings(SHARDS);
     site.leaf("any", "7b00");
     let leaf = |name: &str, serial: &str| {
-        let url = site.json(&["urls", "--issuer", ISSUER, "--serial", serial])["crl"].as_str().unwrap().to_owned();
-        let extensions = format!("{}crlDistributionPoints = URI:{url}\n", pki::LEAF_EXTENSIONS);
+        let url = site.json(&["urls", "--issuer", ISSUER, "--serial", serial])["crl"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let extensions = format!(
+            "{}crlDistributionPoints = URI:{url}\n",
+            pki::LEAF_EXTENSIONS
+        );
         let subject = format!("/CN={name}");
-        let cert = Cert { subject: &subject, serial, days: 90, extensions: &extensions };
+        let cert = Cert {
+            subject: &subject,
+            serial,
+            days: 90,
+            extensions: &extensions,
+        };
         let out = site.path(&format!("{name}.pem"));
-        pki::issue((&site.path("ca.pem"), &site.path("ca.key.pem")), &site.path("leaf.pub"), &out, cert);
+        pki::issue(
+            (&site.path("ca.pem"), &site.path("ca.key.pem")),
+            &site.path("leaf.pub"),
+            &out,
+            cert,
+        );
     };
     leaf("good", "7b05");
     leaf("revoked", "7b09");
@@ -230,14 +326,36 @@ fn openssl_takes_a_shard_only_for_the_certificates_that_name_it() {
     site.revoke("7b09", "keyCompromise");
     site.publish(&[]);
     let shelf = format!("data/shelf/{ISSUER}/01.crl");
-    pki::openssl_ok(site.dir(), &["crl", "-inform", "DER", "-in", &shelf, "-out", "01.pem"]);
+    pki::openssl_ok(
+        site.dir(),
+        &["crl", "-inform", "DER", "-in", &shelf, "-out", "01.pem"],
+    );
     let check = |name: &str| {
         let leaf = format!("{name}.pem");
-        openssl(site.dir(), &["verify", "-CAfile", "ca.pem", "-crl_check", "-CRLfile", "01.pem", &leaf])
+        openssl(
+            site.dir(),
+            &[
+                "verify",
+                "-CAfile",
+                "ca.pem",
+                "-crl_check",
+                "-CRLfile",
+                "01.pem",
+                &leaf,
+            ],
+        )
     };
     assert_eq!(check("good").code, 0, "{:?}", check("good"));
-    assert!(check("revoked").stderr.contains("error 23"), "{:?}", check("revoked"));
-    assert!(check("elsewhere").stderr.contains("error 44"), "{:?}", check("elsewhere"));
+    assert!(
+        check("revoked").stderr.contains("error 23"),
+        "{:?}",
+        check("revoked")
+    );
+    assert!(
+        check("elsewhere").stderr.contains("error 44"),
+        "{:?}",
+        check("elsewhere")
+    );
 }
 
 #[test]
@@ -248,7 +366,10 @@ fn a_certificate_keeps_its_shard_for_life() {
         site.configure(&format!("[issuer.crl]\nshards = {count}\n"));
         let refused = site.run(&["publish", "--force"]);
         assert_eq!(refused.code, 1, "{count}: {refused:?}");
-        assert!(refused.stderr.contains("put `shards = 4` back"), "{refused:?}");
+        assert!(
+            refused.stderr.contains("put `shards = 4` back"),
+            "{refused:?}"
+        );
     }
     site.configure(SHARDS);
     site.ok(&["publish", "--force"]);

@@ -1,4 +1,5 @@
-//! Bad surroundings: damaged, read-only and full stores. What was there stays, whole, and the message names it.
+//! Bad surroundings: damaged, read-only and full stores. What was there stays, whole, and the
+//! message names it.
 
 use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
@@ -14,17 +15,27 @@ fn damaged_index_is_named_and_left_alone() {
     let good = fs::read(&index).unwrap();
     let mut broken = good.clone();
     broken[4096..].fill(0xa5);
-    for (what, bytes) in [("garbage", vec![0xa5; 8192]), ("pages", broken), ("head", good[..1000].to_vec())] {
+    for (what, bytes) in [
+        ("garbage", vec![0xa5; 8192]),
+        ("pages", broken),
+        ("head", good[..1000].to_vec()),
+    ] {
         fs::write(&index, &bytes).unwrap();
-        for args in
-            [&["publish"][..], &["revoke", "--issuer", ISSUER, "--serial", "0a"], &["export", "--issuer", ISSUER]]
-        {
+        for args in [
+            &["publish"][..],
+            &["revoke", "--issuer", ISSUER, "--serial", "0a"],
+            &["export", "--issuer", ISSUER],
+        ] {
             let before = site.snapshot();
             let output = site.run(args);
             complains(&output, REFUSED, &["index.sqlite"]);
             assert!(site.snapshot() == before, "{what}: {args:?}: {output:?}");
         }
-        assert_eq!(site.run(&["status"]).code, if what == "pages" { 3 } else { REFUSED }, "{what}");
+        assert_eq!(
+            site.run(&["status"]).code,
+            if what == "pages" { 3 } else { REFUSED },
+            "{what}"
+        );
     }
     fs::write(&index, good).unwrap();
     assert_eq!(site.publish(&["--force"])["published"], true);
@@ -55,9 +66,17 @@ fn another_programs_database_is_left_alone() {
     let site = site();
     let index = site.path("data/index.sqlite");
     fs::remove_file(&index).unwrap();
-    rusqlite::Connection::open(&index).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    rusqlite::Connection::open(&index)
+        .unwrap()
+        .execute_batch("CREATE TABLE songs (title TEXT)")
+        .unwrap();
     let words = ["index.sqlite", "another program"];
-    refused(&site, &["revoke", "--issuer", ISSUER, "--serial", "0a"], REFUSED, &words);
+    refused(
+        &site,
+        &["revoke", "--issuer", ISSUER, "--serial", "0a"],
+        REFUSED,
+        &words,
+    );
 }
 
 /// Where a folder should be stands a file, or what should be a file is a folder.
@@ -66,17 +85,26 @@ fn stores_that_cannot_be_written_fail_with_their_path() {
     for store in ["index", "shelf", "archive"] {
         let site = site();
         let text = fs::read_to_string(site.path("rescind.toml")).unwrap();
-        let lines = text.lines().map(|line| match line.starts_with(&format!("{store} = ")) {
-            true => format!("{store} = \"file:ca.pem/below\""),
-            false => line.to_owned(),
-        });
-        fs::write(site.path("rescind.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| match line.starts_with(&format!("{store} = ")) {
+                true => format!("{store} = \"file:ca.pem/below\""),
+                false => line.to_owned(),
+            });
+        fs::write(
+            site.path("rescind.toml"),
+            lines.collect::<Vec<_>>().join("\n"),
+        )
+        .unwrap();
         let before = site.snapshot();
         let output = site.run(&["publish", "--force"]);
         complains(&output, REFUSED, &["ca.pem/below"]);
         let after = site.snapshot();
         let crls = |files: &std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>| {
-            files.iter().filter(|(path, _)| path.starts_with(site.path("data/shelf"))).count()
+            files
+                .iter()
+                .filter(|(path, _)| path.starts_with(site.path("data/shelf")))
+                .count()
         };
         assert_eq!(crls(&after), crls(&before), "{store}");
     }
@@ -87,14 +115,20 @@ fn with_mounts(site: &Site, script: &str) -> Output {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let flags = if is_root { "-m" } else { "-rm" };
     let mut command = Command::new("unshare");
-    command.args([flags, "sh", "-c", script]).current_dir(site.dir());
-    command.env("RESCIND", env!("CARGO_BIN_EXE_rescind")).env_remove("RESCIND_CONFIG");
+    command
+        .args([flags, "sh", "-c", script])
+        .current_dir(site.dir());
+    command
+        .env("RESCIND", env!("CARGO_BIN_EXE_rescind"))
+        .env_remove("RESCIND_CONFIG");
     let output = command.output().map(Output::of);
-    let output = output.unwrap_or_else(|error| panic!("these tests need `unshare` (util-linux): {error}"));
+    let output =
+        output.unwrap_or_else(|error| panic!("these tests need `unshare` (util-linux): {error}"));
     let may_mount = output.code != 99 && !output.stderr.contains("unshare:");
     assert!(
         may_mount,
-        "these tests mount small and read-only disks: run them as root, or allow user namespaces: {output:?}"
+        "these tests mount small and read-only disks: run them as root, or allow user namespaces: \
+         {output:?}"
     );
     output
 }
@@ -118,10 +152,18 @@ fn read_only_stores_fail_with_their_path_and_stay_as_they_are() {
         let after = site.snapshot();
         let index = site.path("data/index.sqlite");
         for (path, bytes) in &before {
-            // A number may have been reserved in the index before the store was found to be read-only.
-            assert!(*path == index || after[path] == *bytes, "{store}: {path:?} changed");
+            // A number may have been reserved in the index before the store was found to be
+            // read-only.
+            assert!(
+                *path == index || after[path] == *bytes,
+                "{store}: {path:?} changed"
+            );
         }
-        assert_eq!(site.publish(&["--force"])["published"], true, "{store}: once it can be written");
+        assert_eq!(
+            site.publish(&["--force"])["published"],
+            true,
+            "{store}: once it can be written"
+        );
     }
 }
 
@@ -137,16 +179,19 @@ fn read_only_index_takes_no_revocation() {
     assert!(site.snapshot() == before);
 }
 
-/// A full disk at each store in turn: the shelf keeps the old CRL, whole, and a pass with room heals everything.
+/// A full disk at each store in turn: the shelf keeps the old CRL, whole, and a pass with room
+/// heals everything.
 #[test]
 fn full_disk_while_publishing_leaves_the_old_crl_whole() {
     for path in ["data", "data/archive", "data/shelf"] {
         let site = site();
         site.revoke("0d", "superseded");
         let (before, export, shelf) = (site.archive(), site.export(), site.crl_bytes());
-        // The store moves to a small disk, which is filled; what is left there afterwards is copied back.
+        // The store moves to a small disk, which is filled; what is left there afterwards is copied
+        // back.
         let script = format!(
-            "cp -a {path} saved && mount -t tmpfs -o size=1m tmpfs {path} && cp -a saved/. {path}/ || exit 99
+            "cp -a {path} saved && mount -t tmpfs -o size=1m tmpfs {path} && cp -a saved/. {path}/ \
+             || exit 99
              dd if=/dev/zero of={path}/.fill bs=4k 2>/dev/null
              for n in 1 2 3; do dd if=/dev/zero of={path}/.fill$n bs=1 count=4096 2>/dev/null; done
              \"$RESCIND\" --config rescind.toml publish --force
@@ -158,17 +203,29 @@ fn full_disk_while_publishing_leaves_the_old_crl_whole() {
         let output = with_mounts(&site, &script);
         assert_eq!(output.code, REFUSED, "{path}: {output:?}");
         says(&output, &["data/"]);
-        assert_eq!(output.stderr.trim_end().lines().count(), 1, "{path}: {output:?}");
+        assert_eq!(
+            output.stderr.trim_end().lines().count(),
+            1,
+            "{path}: {output:?}"
+        );
         fs::remove_dir_all(site.path(path)).unwrap();
         fs::rename(site.path("after"), site.path(path)).unwrap();
 
         assert!(site.crl_bytes() == shelf, "{path}: the shelf changed");
         assert!(site.export() == export, "{path}: the index changed");
-        assert!(before.iter().all(|(number, bytes)| site.archive()[number] == *bytes), "{path}: the archive changed");
+        assert!(
+            before
+                .iter()
+                .all(|(number, bytes)| site.archive()[number] == *bytes),
+            "{path}: the archive changed"
+        );
         let healed = site.publish(&[]);
         assert_eq!(healed["published"], true, "{path}: {healed}");
         assert_eq!(site.crl().serials(), ["0B", "0C", "0D"], "{path}");
-        assert!(site.crl().number() > *before.last_key_value().unwrap().0, "{path}");
+        assert!(
+            site.crl().number() > *before.last_key_value().unwrap().0,
+            "{path}"
+        );
     }
 }
 

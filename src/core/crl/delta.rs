@@ -1,4 +1,5 @@
-//! Delta CRLs (RFC 5280 §5.2.4): what is on them, and the proof that base and delta make the full CRL.
+//! Delta CRLs (RFC 5280 §5.2.4): what is on them, and the proof that base and delta make the full
+//! CRL.
 
 use super::{
     Crl, CrlRef, Entry,
@@ -11,13 +12,19 @@ use crate::core::{
     seal::Findings,
 };
 
-/// The rows of a delta CRL that stands beside `full`, in order of serial: what changed since `base`, and, as
-/// `removeFromCRL`, what was released since or left the CRL because it expired. `listed` is the base itself.
+/// The rows of a delta CRL that stands beside `full`, in order of serial: what changed since
+/// `base`, and, as `removeFromCRL`, what was released since or left the CRL because it expired.
+/// `listed` is the base itself.
 pub fn rows(full: &Crl, replica: &Replica, base: &Base, listed: &CrlRef<'_>) -> Vec<Status> {
     let mut listed = listed.entries().filter_map(Result::ok).peekable();
     let row = |status: &Status| {
-        while listed.next_if(|entry| entry.serial < status.serial).is_some() {}
-        let is_on_base = listed.next_if(|entry| entry.serial == status.serial).is_some();
+        while listed
+            .next_if(|entry| entry.serial < status.serial)
+            .is_some()
+        {}
+        let is_on_base = listed
+            .next_if(|entry| entry.serial == status.serial)
+            .is_some();
         if full.lists(status) {
             return (status.seq > base.seq).then_some(*status);
         }
@@ -25,7 +32,9 @@ pub fn rows(full: &Crl, replica: &Replica, base: &Base, listed: &CrlRef<'_>) -> 
             // On the base, or on a CRL since, which a client may have instead of the base.
             is_on_base || status.seq > base.seq
         } else {
-            replica.released_at(&status.serial).is_some_and(|seq| seq > base.seq)
+            replica
+                .released_at(&status.serial)
+                .is_some_and(|seq| seq > base.seq)
         };
         let date = status.revoked_at.unwrap_or(full.window.this());
         is_gone.then_some(Status {
@@ -53,9 +62,20 @@ pub fn fits(delta: &CrlRef<'_>, neighbours: &Neighbours<'_>) -> Findings {
     let mut findings = Findings::default();
     let Neighbours { base, full } = neighbours;
     // RFC 5280 §5.2.3: issued at the same time, they "MUST have the same CRL number".
-    findings.require(delta.number() == full.number(), "delta_number", "RFC 5280 §5.2.3", "not the full CRL's number");
-    let is_base = delta.base_number() == base.crl().number() && delta.base_number() <= delta.number();
-    findings.require(is_base, "delta_base", CLAUSE, "the base is another CRL, or newer than the delta");
+    findings.require(
+        delta.number() == full.number(),
+        "delta_number",
+        "RFC 5280 §5.2.3",
+        "not the full CRL's number",
+    );
+    let is_base =
+        delta.base_number() == base.crl().number() && delta.base_number() <= delta.number();
+    findings.require(
+        is_base,
+        "delta_base",
+        CLAUSE,
+        "the base is another CRL, or newer than the delta",
+    );
     // RFC 5280 §6.3.3 (c) (2): "verify that the delta CRL contains a matching IDP CRL extension".
     let is_one_scope = point(delta) == point(full) && point(delta) == point(base.crl());
     let detail = "base, delta and full CRL have different issuing distribution points";
@@ -65,7 +85,9 @@ pub fn fits(delta: &CrlRef<'_>, neighbours: &Neighbours<'_>) -> Findings {
     let mut new = full.entries().filter_map(Result::ok).peekable();
     loop {
         let heads = [old.peek(), changes.peek(), new.peek()];
-        let Some(serial) = heads.into_iter().flatten().map(|entry| entry.serial).min() else { return findings };
+        let Some(serial) = heads.into_iter().flatten().map(|entry| entry.serial).min() else {
+            return findings;
+        };
         let old = old.next_if(|entry| entry.serial == serial);
         let change = changes.next_if(|entry| entry.serial == serial);
         let new = new.next_if(|entry| entry.serial == serial);
@@ -83,6 +105,12 @@ pub fn fits(delta: &CrlRef<'_>, neighbours: &Neighbours<'_>) -> Findings {
 }
 
 fn is_same(a: Option<&Entry>, b: Option<&Entry>) -> bool {
-    let what = |entry: &Entry| (entry.revoked_at, entry.reason().ok().flatten(), entry.invalidity_date);
+    let what = |entry: &Entry| {
+        (
+            entry.revoked_at,
+            entry.reason().ok().flatten(),
+            entry.invalidity_date,
+        )
+    };
     a.map(what) == b.map(what)
 }

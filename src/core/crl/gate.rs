@@ -1,7 +1,9 @@
 //! What may differ between a CRL and the one before it: only what the journal explains.
 
 use super::{CrlError, CrlRef, Entry, SignedCrl};
-use crate::core::{der::oid, issuer::Issuer, journal::replica::Replica, seal::Findings, serial::CrlNumber};
+use crate::core::{
+    der::oid, issuer::Issuer, journal::replica::Replica, seal::Findings, serial::CrlNumber,
+};
 
 /// A CRL of ours that was published before: its signature was verified under the issuer's own key.
 #[derive(Clone, Debug)]
@@ -45,8 +47,8 @@ impl Verified {
         &self.bytes
     }
 
-    /// To compare with; `seq` as in [`Previous::verified`]. Reads the header alone, which was read before, so there is
-    /// always one.
+    /// To compare with; `seq` as in [`Previous::verified`]. Reads the header alone, which was read
+    /// before, so there is always one.
     pub fn previous(&self, seq: Option<u64>) -> Option<Previous<'_>> {
         let crl = SignedCrl::read(&self.bytes).ok()?.crl;
         Some(Previous { crl, seq })
@@ -59,24 +61,39 @@ impl Verified {
 }
 
 impl<'a> Previous<'a> {
-    /// Believes `bytes` only under the issuer's own key. `seq` is the change set that they were made from,
-    /// where a store that describes exactly these bytes says so.
-    pub fn verified(bytes: &'a [u8], issuer: &Issuer, seq: Option<u64>) -> Result<Self, PreviousError> {
+    /// Believes `bytes` only under the issuer's own key. `seq` is the change set that they were
+    /// made from, where a store that describes exactly these bytes says so.
+    pub fn verified(
+        bytes: &'a [u8],
+        issuer: &Issuer,
+        seq: Option<u64>,
+    ) -> Result<Self, PreviousError> {
         let signed = SignedCrl::read(bytes)?;
         if signed.crl.issuer != issuer.name() {
             return Err(PreviousError::OtherIssuer);
         }
-        let algorithm = signed.signature_algorithm().ok_or(PreviousError::Signature)?;
-        if !issuer.key().verifies(algorithm, signed.crl.tbs, signed.signature) {
+        let algorithm = signed
+            .signature_algorithm()
+            .ok_or(PreviousError::Signature)?;
+        if !issuer
+            .key()
+            .verifies(algorithm, signed.crl.tbs, signed.signature)
+        {
             return Err(PreviousError::Signature);
         }
         signed.crl.number().ok_or(PreviousError::Number)?;
-        Ok(Self { crl: signed.crl, seq })
+        Ok(Self {
+            crl: signed.crl,
+            seq,
+        })
     }
 
     /// A CRL that this very pass drafts or has just signed, as the base of the delta CRL beside it.
     pub fn of_this_pass(crl: CrlRef<'a>, replica: &Replica) -> Self {
-        Self { crl, seq: Some(replica.head().seq) }
+        Self {
+            crl,
+            seq: Some(replica.head().seq),
+        }
     }
 
     /// The CRL.
@@ -90,8 +107,8 @@ impl<'a> Previous<'a> {
     }
 }
 
-/// The gates between a CRL and the world that an operator may pass once, by name: all that compares with what was
-/// published before. A rule of the format, or a wrong signature, can never be passed.
+/// The gates between a CRL and the world that an operator may pass once, by name: all that compares
+/// with what was published before. A rule of the format, or a wrong signature, can never be passed.
 pub const GATES: [&str; 9] = [
     "number_not_risen",
     "this_update_went_back",
@@ -124,7 +141,11 @@ impl Faulty {
 
     fn tell(self, findings: &mut Findings, lint: &'static str, what: &str) {
         if self.count > 0 {
-            let more = if self.count > self.examples.len() { ", …" } else { "" };
+            let more = if self.count > self.examples.len() {
+                ", …"
+            } else {
+                ""
+            };
             let detail = format!("{} {what}: {}{more}", self.count, self.examples.join(", "));
             findings.add(lint, "DESIGN: nothing disappears unexplained", detail);
         }
@@ -141,7 +162,10 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
         findings.add("number_not_risen", "RFC 5280 §5.2.3", detail);
     }
     if new.this_update < old.this_update {
-        let detail = format!("thisUpdate {} is before the previous {}", new.this_update, old.this_update);
+        let detail = format!(
+            "thisUpdate {} is before the previous {}",
+            new.this_update, old.this_update
+        );
         findings.add("this_update_went_back", "RFC 5280 §5.1.2.4", detail);
     }
     let seq = replica.head().seq;
@@ -150,14 +174,21 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
             "the index ends at change set {seq}, but the previous CRL was made from {published}: \
              was an old backup restored?"
         );
-        findings.add("index_went_back", "DESIGN: nothing disappears unexplained", detail);
+        findings.add(
+            "index_went_back",
+            "DESIGN: nothing disappears unexplained",
+            detail,
+        );
     }
     let is_delta = |crl: &CrlRef<'_>| crl.extension(oid::DELTA_CRL_INDICATOR).is_some();
     // A delta CRL follows its full CRL (`delta::fits`), for which the gate was passed.
     if is_delta(new) != is_delta(old) || (!is_delta(new) && point(new) != point(old)) {
-        let detail = "the issuing distribution point is another one than on the previous CRL, or one of the two is a \
-                      delta CRL: certificates that named the old one may not find the new one, or trust it for more \
-                      than it lists. Put the configuration back (`idp`, `contains`, `http.public_url`), or publish once \
+        let detail = "the issuing distribution point is another one than on the previous CRL, or \
+                      one of the two is a \
+                      delta CRL: certificates that named the old one may not find the new one, or \
+                      trust it for more \
+                      than it lists. Put the configuration back (`idp`, `contains`, \
+                      `http.public_url`), or publish once \
                       with `--accept scope_changed --comment WHY`";
         findings.add("scope_changed", "RFC 5280 §5.2.5", detail);
     }
@@ -170,7 +201,8 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
 
 /// The value of the issuing distribution point, which says what a CRL is about.
 pub fn point<'a>(crl: &CrlRef<'a>) -> Option<&'a [u8]> {
-    crl.extension(oid::ISSUING_DISTRIBUTION_POINT).map(|extension| extension.value)
+    crl.extension(oid::ISSUING_DISTRIBUTION_POINT)
+        .map(|extension| extension.value)
 }
 
 /// What the two lists differ in, as far as the journal does not explain it.
@@ -185,7 +217,13 @@ struct Differences<'a> {
 impl<'a> Differences<'a> {
     fn new(previous: &'a Previous<'a>, replica: &'a Replica) -> Self {
         let faulty = Faulty::default;
-        Self { previous, replica, vanished: faulty(), moved: faulty(), reasons: faulty() }
+        Self {
+            previous,
+            replica,
+            vanished: faulty(),
+            moved: faulty(),
+            reasons: faulty(),
+        }
     }
 
     /// Looks at an entry of the previous CRL, and what stands for it on the new one.
@@ -197,13 +235,21 @@ impl<'a> Differences<'a> {
             return;
         };
         let changed = self.replica.get(&old.serial).map(|status| status.seq);
-        if matches!((changed, self.previous.seq), (Some(changed), Some(published)) if changed > published) {
+        if let (Some(changed), Some(published)) = (changed, self.previous.seq)
+            && changed > published
+        {
             return;
         }
         if new.revoked_at != old.revoked_at {
-            self.moved.add(|| format!("{} from {} to {}", old.serial, old.revoked_at, new.revoked_at));
+            self.moved.add(|| {
+                format!(
+                    "{} from {} to {}",
+                    old.serial, old.revoked_at, new.revoked_at
+                )
+            });
         } else if new.invalidity_date != old.invalidity_date {
-            self.moved.add(|| format!("{} with another invalidity date", old.serial));
+            self.moved
+                .add(|| format!("{} with another invalidity date", old.serial));
         }
         if new.reason().ok().flatten() != old.reason().ok().flatten() {
             self.reasons.add(|| old.serial.to_string());
@@ -219,18 +265,40 @@ fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, finding
         walk = sorted(new, &mut differences);
     }
     if let Walk::Unreadable(error) = walk {
-        let detail = format!("the previous CRL cannot be read, so what is lost cannot be told: {error}");
-        findings.add("previous_unreadable", "DESIGN: nothing disappears unexplained", detail);
+        let detail =
+            format!("the previous CRL cannot be read, so what is lost cannot be told: {error}");
+        findings.add(
+            "previous_unreadable",
+            "DESIGN: nothing disappears unexplained",
+            detail,
+        );
     }
-    let Differences { vanished, moved, reasons, .. } = differences;
+    let Differences {
+        vanished,
+        moved,
+        reasons,
+        ..
+    } = differences;
     let what = "serials of the previous CRL are missing, neither released nor expired";
     // One fault, one gate: an index that lost everything is not to pass as one that lost something.
     match new.entries().next() {
         Some(_) => vanished.tell(findings, "entry_vanished", what),
-        None => vanished.tell(findings, "empty_after_entries", &format!("{what}, and the new CRL is empty")),
+        None => vanished.tell(
+            findings,
+            "empty_after_entries",
+            &format!("{what}, and the new CRL is empty"),
+        ),
     }
-    moved.tell(findings, "date_moved", "dates moved without a change set that says so");
-    reasons.tell(findings, "reason_changed", "reasons changed without a change set that says so");
+    moved.tell(
+        findings,
+        "date_moved",
+        "dates moved without a change set that says so",
+    );
+    reasons.tell(
+        findings,
+        "reason_changed",
+        "reasons changed without a change set that says so",
+    );
 }
 
 /// How a walk over both lists ended.
@@ -280,16 +348,23 @@ fn sorted(new: &CrlRef<'_>, differences: &mut Differences<'_>) -> Walk {
     let mut news = new.entries().filter_map(Result::ok).peekable();
     for old in &olds {
         while news.next_if(|entry| entry.serial < old.serial).is_some() {}
-        differences.look(old, news.next_if(|entry| entry.serial == old.serial).as_ref());
+        differences.look(
+            old,
+            news.next_if(|entry| entry.serial == old.serial).as_ref(),
+        );
     }
     Walk::Done
 }
 
-/// Whether the index explains that an entry is gone: it was released, or it was listed once after it expired.
+/// Whether the index explains that an entry is gone: it was released, or it was listed once after
+/// it expired.
 fn may_vanish(old: &Entry, previous: &Previous<'_>, replica: &Replica) -> bool {
     replica.get(&old.serial).is_some_and(|status| {
-        let released = !status.is_listed() && previous.seq.is_some_and(|published| status.seq > published);
-        let expired = status.not_after.is_some_and(|end| end < previous.crl.this_update);
+        let released =
+            !status.is_listed() && previous.seq.is_some_and(|published| status.seq > published);
+        let expired = status
+            .not_after
+            .is_some_and(|end| end < previous.crl.this_update);
         released || expired
     })
 }

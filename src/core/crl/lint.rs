@@ -1,6 +1,7 @@
 //! What a CRL must look like before the key is used: one rule a check, each with its clause.
 //!
-//! The draft is read back by [`CrlRef`] and, for the values of its extensions, by `x509-cert`; neither wrote it.
+//! The draft is read back by [`CrlRef`] and, for the values of its extensions, by `x509-cert`;
+//! neither wrote it.
 
 use der::{Decode, Encode};
 use x509_cert::ext::pkix;
@@ -68,7 +69,9 @@ impl Document for Crl {
             Ok(read) => {
                 if let Some(previous) = &before.previous {
                     findings = gate::crls(&read, previous, before.replica);
-                    findings.0.retain(|finding| Some(finding.lint) != before.accepted);
+                    findings
+                        .0
+                        .retain(|finding| Some(finding.lint) != before.accepted);
                 }
                 if let Some(neighbours) = &before.neighbours {
                     findings.0.extend(delta::fits(&read, neighbours).0);
@@ -85,7 +88,12 @@ impl Document for Crl {
 
 fn header(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut Findings) {
     let issuer = source.issuer;
-    findings.require(read.is_v2, "version", "RFC 5280 §5.1.2.1", "the version is not 2");
+    findings.require(
+        read.is_v2,
+        "version",
+        "RFC 5280 §5.1.2.1",
+        "the version is not 2",
+    );
     findings.require(
         read.inner_algorithm == issuer.algorithm().identifier(),
         "algorithm",
@@ -103,16 +111,26 @@ fn header(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut F
         !is_future,
         "this_update_in_future",
         "RFC 5280 §5.1.2.4",
-        format!("thisUpdate {} lies after now, {}; check the clock", read.this_update, source.now),
+        format!(
+            "thisUpdate {} lies after now, {}; check the clock",
+            read.this_update, source.now
+        ),
     );
     findings.require(
-        (is_future || read.this_update == crl.window.this()) && read.next_update == Some(crl.window.next()),
+        (is_future || read.this_update == crl.window.this())
+            && read.next_update == Some(crl.window.next()),
         "window",
         "RFC 5280 §5.1.2.5",
         "thisUpdate or nextUpdate is not the planned one",
     );
     let (this_tag, next_tag) = read.time_tags;
-    let right = |time: Timestamp| if time.is_utc_time() { tag::UTC_TIME } else { tag::GENERALIZED_TIME };
+    let right = |time: Timestamp| {
+        if time.is_utc_time() {
+            tag::UTC_TIME
+        } else {
+            tag::GENERALIZED_TIME
+        }
+    };
     findings.require(
         this_tag == right(read.this_update) && next_tag == read.next_update.map(right),
         "time_form",
@@ -137,10 +155,12 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
             && !(matches!(crl.scope, Scope::Shard(_)) && crl.distribution_points.is_empty()),
         "issuing_distribution_point",
         "RFC 5280 §5.2.5",
-        "the issuing distribution point is not exactly the planned URLs and certificates, or a shard has no URL",
+        "the issuing distribution point is not exactly the planned URLs and certificates, or a \
+         shard has no URL",
     );
     findings.require(
-        read.extension(oid::DELTA_CRL_INDICATOR).map(|_| read.base_number())
+        read.extension(oid::DELTA_CRL_INDICATOR)
+            .map(|_| read.base_number())
             == crl.delta.as_ref().map(|(base, _)| Some(base.number))
             && read.base_number().is_none_or(|base| base <= crl.number),
         "delta_crl_indicator",
@@ -156,7 +176,9 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
         "the freshest CRL is not exactly the planned URL",
     );
     findings.require(
-        read.extension(EXPIRED_CERTS_ON_CRL).map(|extension| date(extension.value)) == crl.expired_since.map(Some),
+        read.extension(EXPIRED_CERTS_ON_CRL)
+            .map(|extension| date(extension.value))
+            == crl.expired_since.map(Some),
         "expired_certs_on_crl",
         "X.509 §9.5.2.8",
         "since when expired certificates are kept is not said as planned",
@@ -171,7 +193,8 @@ fn date(value: &[u8]) -> Option<Timestamp> {
     Timestamp::from_generalized_time(content).ok()
 }
 
-/// There are no extensions but those that are planned at times; each is as critical as its clause says.
+/// There are no extensions but those that are planned at times; each is as critical as its clause
+/// says.
 fn known(read: &CrlRef<'_>, findings: &mut Findings) {
     for extension in &read.extensions {
         let (name, critical) = match extension.id {
@@ -182,7 +205,10 @@ fn known(read: &CrlRef<'_>, findings: &mut Findings) {
             oid::FRESHEST_CRL => ("freshest CRL", false),
             EXPIRED_CERTS_ON_CRL => ("expired certificates on CRL", false),
             id => {
-                let detail = format!("an extension that is never planned, object identifier {}", hex(id));
+                let detail = format!(
+                    "an extension that is never planned, object identifier {}",
+                    hex(id)
+                );
                 findings.add("extension_unplanned", "RFC 5280 §5.2", detail);
                 continue;
             }
@@ -210,7 +236,8 @@ fn authority(read: &CrlRef<'_>, issuer: &Issuer, findings: &mut Findings) {
     findings.require(good, "authority_key_identifier", "RFC 5280 §5.2.1", detail);
 }
 
-/// What the issuing distribution point says; nothing without one, none where it says what we never say.
+/// What the issuing distribution point says; nothing without one, none where it says what we never
+/// say.
 fn points(read: &CrlRef<'_>) -> Option<(Vec<String>, Contains)> {
     let Some(extension) = read.extension(oid::ISSUING_DISTRIBUTION_POINT) else {
         return Some((vec![], Contains::All));
@@ -218,36 +245,53 @@ fn points(read: &CrlRef<'_>) -> Option<(Vec<String>, Contains)> {
     let point = pkix::IssuingDistributionPoint::from_der(extension.value).ok()?;
     // x509-cert writes FALSE defaults away, so equal bytes mean that none stands there.
     (point.to_der().ok()? == extension.value).then_some(())?;
-    let is_other = point.only_contains_attribute_certs || point.indirect_crl || point.only_some_reasons.is_some();
+    let is_other = point.only_contains_attribute_certs
+        || point.indirect_crl
+        || point.only_some_reasons.is_some();
     let contains = match (point.only_contains_user_certs, point.only_contains_ca_certs) {
         (false, false) => Contains::All,
         (true, false) => Contains::User,
         (false, true) => Contains::Ca,
         (true, true) => return None,
     };
-    let urls = point.distribution_point.map_or(Some(vec![]), |name| urls(&name))?;
-    // RFC 5280 §5.2.5: "… MUST NOT issue CRLs where the DER encoding of the issuing distribution point extension is
-    // an empty sequence."
+    let urls = point
+        .distribution_point
+        .map_or(Some(vec![]), |name| urls(&name))?;
+    // RFC 5280 §5.2.5: "… MUST NOT issue CRLs where the DER encoding of the issuing distribution
+    // point extension is an empty sequence."
     let is_empty = urls.is_empty() && contains == Contains::All;
     (!is_other && !is_empty).then_some((urls, contains))
 }
 
 /// The URLs of the freshest CRL; empty without one.
 fn freshest(read: &CrlRef<'_>) -> Option<Vec<String>> {
-    let Some(extension) = read.extension(oid::FRESHEST_CRL) else { return Some(vec![]) };
+    let Some(extension) = read.extension(oid::FRESHEST_CRL) else {
+        return Some(vec![]);
+    };
     let points = pkix::FreshestCrl::from_der(extension.value).ok()?;
     let point = |point: &pkix::crl::dp::DistributionPoint| {
         let is_plain = point.reasons.is_none() && point.crl_issuer.is_none();
-        point.distribution_point.as_ref().filter(|_| is_plain).and_then(urls)
+        point
+            .distribution_point
+            .as_ref()
+            .filter(|_| is_plain)
+            .and_then(urls)
     };
-    let urls = points.0.iter().map(point).collect::<Option<Vec<_>>>()?.concat();
+    let urls = points
+        .0
+        .iter()
+        .map(point)
+        .collect::<Option<Vec<_>>>()?
+        .concat();
     (!urls.is_empty()).then_some(urls)
 }
 
 /// The URLs of a full name; none where it is anything else.
 fn urls(name: &pkix::name::DistributionPointName) -> Option<Vec<String>> {
     use pkix::name::{DistributionPointName, GeneralName};
-    let DistributionPointName::FullName(names) = name else { return None };
+    let DistributionPointName::FullName(names) = name else {
+        return None;
+    };
     let url = |name: &GeneralName| match name {
         GeneralName::UniformResourceIdentifier(url) => Some(url.to_string()),
         _ => None,
@@ -286,10 +330,14 @@ fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut 
     }
 }
 
-/// Names what is wrong where the list leaves the plan; the general name is for what no other name explains.
+/// Names what is wrong where the list leaves the plan; the general name is for what no other name
+/// explains.
 #[cold]
 fn differs(entry: &Entry, planned: Option<&Status>, read: &CrlRef<'_>, findings: &mut Findings) {
-    let serials = read.entries().map_while(Result::ok).map(|entry| entry.serial);
+    let serials = read
+        .entries()
+        .map_while(Result::ok)
+        .map(|entry| entry.serial);
     let mut pairs = serials.clone().zip(serials.skip(1));
     if let Some((before, serial)) = pairs.find(|(before, serial)| before >= serial) {
         let detail = format!("serial {serial} is not above {before}, the one before it");
@@ -299,38 +347,66 @@ fn differs(entry: &Entry, planned: Option<&Status>, read: &CrlRef<'_>, findings:
         Some(planned) if planned.serial < entry.serial => is_missing(planned, findings),
         _ => {
             let detail = format!("serial {} is not what the index says", entry.serial);
-            findings.add("entry_differs", "DESIGN: nothing is published unchecked", detail);
+            findings.add(
+                "entry_differs",
+                "DESIGN: nothing is published unchecked",
+                detail,
+            );
         }
     }
 }
 
 fn is_missing(status: &Status, findings: &mut Findings) {
     let detail = format!("serial {} is not on the list", status.serial);
-    findings.add("entry_missing", "DESIGN: nothing revoked is ever lost", detail);
+    findings.add(
+        "entry_missing",
+        "DESIGN: nothing revoked is ever lost",
+        detail,
+    );
 }
 
 fn one_entry(crl: &Crl, entry: &Entry, read: &CrlRef<'_>, findings: &mut Findings) {
     let serial = entry.serial;
     if entry.is_utc_time != entry.revoked_at.is_utc_time() {
-        let detail = format!("serial {serial}: the date is not UTCTime through 2049 and GeneralizedTime from 2050");
+        let detail = format!(
+            "serial {serial}: the date is not UTCTime through 2049 and GeneralizedTime from 2050"
+        );
         findings.add("entry_time_form", "RFC 5280 §5.1.2.6", detail);
     }
     if entry.revoked_at > read.this_update {
-        let detail = format!("serial {serial}: revoked at {}, after thisUpdate {}", entry.revoked_at, read.this_update);
+        let detail = format!(
+            "serial {serial}: revoked at {}, after thisUpdate {}",
+            entry.revoked_at, read.this_update
+        );
         findings.add("entry_after_this_update", "RFC 5280 §5.1.2.6", detail);
     }
     if !entry.is_plain {
-        let detail = format!("serial {serial}: an extension that is critical, or neither reason nor invalidity date");
+        let detail = format!(
+            "serial {serial}: an extension that is critical, or neither reason nor invalidity date"
+        );
         findings.add("entry_extension", "RFC 5280 §5.3", detail);
     }
     match entry.reason {
-        // RFC 5280 §5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using the unspecified (0)".
-        Some(0) => findings.add("reason_unspecified", "RFC 5280 §5.3.1", format!("serial {serial}: reason 0")),
+        // RFC 5280 §5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using
+        // the unspecified (0)".
+        Some(0) => findings.add(
+            "reason_unspecified",
+            "RFC 5280 §5.3.1",
+            format!("serial {serial}: reason 0"),
+        ),
         // "removeFromCRL … reason code … MUST only appear in delta CRLs".
         Some(8) if crl.delta.is_some() => {}
-        Some(8) => findings.add("remove_from_crl", "RFC 5280 §5.3.1", format!("serial {serial}: removeFromCRL")),
+        Some(8) => findings.add(
+            "remove_from_crl",
+            "RFC 5280 §5.3.1",
+            format!("serial {serial}: removeFromCRL"),
+        ),
         Some(code) if entry.reason().is_err() => {
-            findings.add("reason_unknown", "RFC 5280 §5.3.1", format!("serial {serial}: reason {code}"));
+            findings.add(
+                "reason_unknown",
+                "RFC 5280 §5.3.1",
+                format!("serial {serial}: reason {code}"),
+            );
         }
         _ => {}
     }

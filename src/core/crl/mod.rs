@@ -1,5 +1,6 @@
-//! Certificate revocation lists (RFC 5280 §5): what they are about ([`scope`]), how they are written, how any is
-//! read back, what they must look like ([`lint`]), and what may differ from the one before ([`gate`]).
+//! Certificate revocation lists (RFC 5280 §5): what they are about ([`scope`]), how they are
+//! written, how any is read back, what they must look like ([`lint`]), and what may differ from the
+//! one before ([`gate`]).
 
 pub mod delta;
 pub mod gate;

@@ -1,4 +1,5 @@
-//! Reading a CRL, of whoever made it, in one pass over borrowed bytes. Shares no code that writes or reads DER with the writer.
+//! Reading a CRL, of whoever made it, in one pass over borrowed bytes. Shares no code that writes
+//! or reads DER with the writer.
 
 use crate::core::{
     der::{DerError, ExtensionRef, Reader, extension, extensions, oid, tag},
@@ -79,7 +80,8 @@ pub struct Entry {
     pub reason: Option<u8>,
     /// When the key was compromised, if told.
     pub invalidity_date: Option<Timestamp>,
-    /// Whether it has no other extensions than these, and none that is critical (RFC 5280 §5.3.1, §5.3.2).
+    /// Whether it has no other extensions than these, and none that is critical (RFC 5280 §5.3.1,
+    /// §5.3.2).
     pub is_plain: bool,
 }
 
@@ -101,16 +103,26 @@ impl<'a> SignedCrl<'a> {
         let mut outer = input.sequence("it is not a SEQUENCE")?;
         input.finish("octets behind the CRL")?;
         let tbs = outer.value(tag::SEQUENCE, "tbsCertList is not a SEQUENCE")?;
-        let algorithm = outer.value(tag::SEQUENCE, "signatureAlgorithm is not a SEQUENCE")?.whole;
+        let algorithm = outer
+            .value(tag::SEQUENCE, "signatureAlgorithm is not a SEQUENCE")?
+            .whole;
         let signature = outer.content(tag::BIT_STRING, "signatureValue is not a BIT STRING")?;
-        let signature = signature.strip_prefix(&[0]).ok_or(outer.error("the signature is not whole octets"))?;
+        let signature = signature
+            .strip_prefix(&[0])
+            .ok_or(outer.error("the signature is not whole octets"))?;
         outer.finish("octets behind the signature")?;
-        Ok(Self { crl: CrlRef::read(tbs.whole)?, algorithm, signature })
+        Ok(Self {
+            crl: CrlRef::read(tbs.whole)?,
+            algorithm,
+            signature,
+        })
     }
 
-    /// The signature algorithm, if it is one we know and the one that the signed part names (RFC 5280 §5.1.1.2).
+    /// The signature algorithm, if it is one we know and the one that the signed part names (RFC
+    /// 5280 §5.1.1.2).
     pub fn signature_algorithm(&self) -> Option<SignatureAlgorithm> {
-        SignatureAlgorithm::from_identifier(self.algorithm).filter(|_| self.algorithm == self.crl.inner_algorithm)
+        SignatureAlgorithm::from_identifier(self.algorithm)
+            .filter(|_| self.algorithm == self.crl.inner_algorithm)
     }
 }
 
@@ -119,9 +131,12 @@ impl<'a> CrlRef<'a> {
     pub fn read(tbs: &'a [u8]) -> Result<Self, CrlError> {
         let mut list = Reader::new(tbs).sequence("tbsCertList is not a SEQUENCE")?;
         let version = list.optional(tag::INTEGER)?;
-        let inner_algorithm = list.value(tag::SEQUENCE, "signature is not a SEQUENCE")?.whole;
+        let inner_algorithm = list
+            .value(tag::SEQUENCE, "signature is not a SEQUENCE")?
+            .whole;
         let issuer = list.value(tag::SEQUENCE, "issuer is not a SEQUENCE")?.whole;
-        let (this_tag, this_update) = time(&mut list, "thisUpdate")?.ok_or(list.error("thisUpdate is missing"))?;
+        let (this_tag, this_update) =
+            time(&mut list, "thisUpdate")?.ok_or(list.error("thisUpdate is missing"))?;
         let next = time(&mut list, "nextUpdate")?;
         let revoked = list.optional(tag::SEQUENCE)?.map(|value| value.reader());
         let extensions = match list.optional(tag::context(0))? {
@@ -144,7 +159,10 @@ impl<'a> CrlRef<'a> {
 
     /// The entries in the order in which they stand.
     pub fn entries(&self) -> Entries<'a> {
-        Entries { rest: self.revoked.unwrap_or(Reader::new(&[])), count: 0 }
+        Entries {
+            rest: self.revoked.unwrap_or(Reader::new(&[])),
+            count: 0,
+        }
     }
 
     /// An extension by the content octets of its object identifier.
@@ -207,11 +225,15 @@ impl Entries<'_> {
         }
     }
 
-    /// The usual form, read in one go: a UTCTime, and no extension or a reason alone. Anything else is left to
-    /// [`Self::any_entry`], which finds what is wrong with it.
+    /// The usual form, read in one go: a UTCTime, and no extension or a reason alone. Anything else
+    /// is left to [`Self::any_entry`], which finds what is wrong with it.
     fn usual_entry(&mut self) -> Option<Entry> {
         let mut next = self.rest;
-        let mut fields = next.any().ok().filter(|value| value.tag == tag::SEQUENCE)?.content;
+        let mut fields = next
+            .any()
+            .ok()
+            .filter(|value| value.tag == tag::SEQUENCE)?
+            .content;
         let serial = match fields {
             [0x02, len, rest @ ..] if *len < 0x80 => {
                 let (serial, rest) = rest.split_at_checked(usize::from(*len))?;
@@ -220,15 +242,39 @@ impl Entries<'_> {
             }
             _ => return None,
         };
-        let ([0x17, 13, date @ ..], rest) = fields.split_first_chunk::<15>()? else { return None };
+        let ([0x17, 13, date @ ..], rest) = fields.split_first_chunk::<15>()? else {
+            return None;
+        };
         let reason = match rest {
             [] => None,
-            [0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, code] => Some(*code),
+            [
+                0x30,
+                0x0c,
+                0x30,
+                0x0a,
+                0x06,
+                0x03,
+                0x55,
+                0x1d,
+                0x15,
+                0x04,
+                0x03,
+                0x0a,
+                0x01,
+                code,
+            ] => Some(*code),
             _ => return None,
         };
         let revoked_at = Timestamp::from_utc_time(date).ok()?;
         self.rest = next;
-        Some(Entry { serial, revoked_at, is_utc_time: true, reason, invalidity_date: None, is_plain: true })
+        Some(Entry {
+            serial,
+            revoked_at,
+            is_utc_time: true,
+            reason,
+            invalidity_date: None,
+            is_plain: true,
+        })
     }
 
     fn entry(&mut self) -> Result<Entry, CrlError> {
@@ -238,11 +284,21 @@ impl Entries<'_> {
     fn any_entry(&mut self) -> Result<Entry, CrlError> {
         let mut fields = self.rest.sequence("an entry is not a SEQUENCE")?;
         let serial = fields.content(tag::INTEGER, "an entry has no serial number")?;
-        let serial = Serial::from_integer(serial).map_err(|error| CrlError::Serial { entry: self.count, error })?;
-        let (time_tag, revoked_at) =
-            time(&mut fields, "a revocation date")?.ok_or(fields.error("an entry has no revocation date"))?;
+        let serial = Serial::from_integer(serial).map_err(|error| CrlError::Serial {
+            entry: self.count,
+            error,
+        })?;
+        let (time_tag, revoked_at) = time(&mut fields, "a revocation date")?
+            .ok_or(fields.error("an entry has no revocation date"))?;
         let is_utc_time = time_tag == tag::UTC_TIME;
-        let mut entry = Entry { serial, revoked_at, is_utc_time, reason: None, invalidity_date: None, is_plain: true };
+        let mut entry = Entry {
+            serial,
+            revoked_at,
+            is_utc_time,
+            reason: None,
+            invalidity_date: None,
+            is_plain: true,
+        };
         if !fields.is_empty() {
             self.entry_extensions(&mut fields, &mut entry)?;
         }
@@ -253,7 +309,9 @@ impl Entries<'_> {
     fn entry_extensions(&self, fields: &mut Reader<'_>, entry: &mut Entry) -> Result<(), CrlError> {
         let mut list = fields.sequence("an entry's extensions are not a SEQUENCE")?;
         if list.is_empty() {
-            return Err(list.error("an entry with an empty list of extensions").into());
+            return Err(list
+                .error("an entry with an empty list of extensions")
+                .into());
         }
         while !list.is_empty() {
             let at = list.error("an entry's extension stands twice");
@@ -262,22 +320,32 @@ impl Entries<'_> {
             let mut value = Reader::new(found.value);
             match found.id {
                 oid::REASON_CODE => {
-                    let code = match value.content(tag::ENUMERATED, "a reason that is not ENUMERATED")? {
-                        &[code] => code,
-                        _ => return Err(at.into()),
-                    };
+                    let code =
+                        match value.content(tag::ENUMERATED, "a reason that is not ENUMERATED")? {
+                            &[code] => code,
+                            _ => return Err(at.into()),
+                        };
                     value.finish("octets behind a reason")?;
                     entry.reason.replace(code).map_or(Ok(()), |_| Err(at))?;
                 }
                 oid::INVALIDITY_DATE => {
-                    let date = value.content(tag::GENERALIZED_TIME, "an invalidity date that is no GeneralizedTime")?;
+                    let date = value.content(
+                        tag::GENERALIZED_TIME,
+                        "an invalidity date that is no GeneralizedTime",
+                    )?;
                     value.finish("octets behind an invalidity date")?;
-                    let date = Timestamp::from_generalized_time(date)
-                        .map_err(|error| CrlError::Time { place: "an invalidity date", error })?;
-                    entry.invalidity_date.replace(date).map_or(Ok(()), |_| Err(at))?;
+                    let date =
+                        Timestamp::from_generalized_time(date).map_err(|error| CrlError::Time {
+                            place: "an invalidity date",
+                            error,
+                        })?;
+                    entry
+                        .invalidity_date
+                        .replace(date)
+                        .map_or(Ok(()), |_| Err(at))?;
                 }
-                // RFC 5280 §5.3: "If a CRL contains a critical CRL entry extension that the application cannot
-                // process, then the application MUST NOT use that CRL".
+                // RFC 5280 §5.3: "If a CRL contains a critical CRL entry extension that the
+                // application cannot process, then the application MUST NOT use that CRL".
                 _ if found.critical => return Err(CrlError::Critical("an entry")),
                 _ => entry.is_plain = false,
             }
@@ -300,10 +368,16 @@ impl Entry {
 fn time(reader: &mut Reader<'_>, place: &'static str) -> Result<Option<(u8, Timestamp)>, CrlError> {
     let error = |error| CrlError::Time { place, error };
     if let Some(value) = reader.optional(tag::UTC_TIME)? {
-        return Ok(Some((value.tag, Timestamp::from_utc_time(value.content).map_err(error)?)));
+        return Ok(Some((
+            value.tag,
+            Timestamp::from_utc_time(value.content).map_err(error)?,
+        )));
     }
     match reader.optional(tag::GENERALIZED_TIME)? {
-        Some(value) => Ok(Some((value.tag, Timestamp::from_generalized_time(value.content).map_err(error)?))),
+        Some(value) => Ok(Some((
+            value.tag,
+            Timestamp::from_generalized_time(value.content).map_err(error)?,
+        ))),
         None => Ok(None),
     }
 }

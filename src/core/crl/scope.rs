@@ -16,9 +16,9 @@ pub enum Scope {
     Shard(Shard),
 }
 
-/// One of `count` parts of an issuer's certificates: those whose serial number's last octet, modulo `count`, is
-/// `index`. Serial numbers have at least 64 random bits (BR §7.1), so parts are of one size; and whoever issues a
-/// certificate can tell its part from its serial number alone.
+/// One of `count` parts of an issuer's certificates: those whose serial number's last octet, modulo
+/// `count`, is `index`. Serial numbers have at least 64 random bits (BR §7.1), so parts are of one
+/// size; and whoever issues a certificate can tell its part from its serial number alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     index: u8,
@@ -31,13 +31,18 @@ pub const MAX_SHARDS: u16 = 256;
 impl Shard {
     /// All `count` shards, from the first. `count` is a power of two up to [`MAX_SHARDS`].
     pub fn all(count: u16) -> impl DoubleEndedIterator<Item = Self> {
-        (0..=u8::MAX).take(usize::from(count)).map(move |index| Self { index, count })
+        (0..=u8::MAX)
+            .take(usize::from(count))
+            .map(move |index| Self { index, count })
     }
 
     /// The shard of a certificate.
     pub fn of(serial: &Serial, count: u16) -> Self {
         let last = serial.octets()[19];
-        Self { index: (u16::from(last) % count.max(1)) as u8, count }
+        Self {
+            index: (u16::from(last) % count.max(1)) as u8,
+            count,
+        }
     }
 
     /// Whether the certificate with this serial number belongs to it.
@@ -61,7 +66,8 @@ impl Scope {
         }
     }
 
-    /// What stands behind the issuer's name on the shelf, and in the URL: `.crl`, `-delta.crl`, `/00.crl` …
+    /// What stands behind the issuer's name on the shelf, and in the URL: `.crl`, `-delta.crl`,
+    /// `/00.crl` …
     pub fn file(self) -> String {
         match self {
             Self::Full => ".crl".to_owned(),
@@ -99,7 +105,8 @@ pub struct Base {
     pub seq: u64,
 }
 
-/// Which certificates an issuer has signed at all, as the issuing distribution point says it (RFC 5280 §5.2.5).
+/// Which certificates an issuer has signed at all, as the issuing distribution point says it (RFC
+/// 5280 §5.2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Contains {
     /// Not said.
@@ -121,7 +128,9 @@ mod tests {
             assert_eq!(Shard::all(count).count(), usize::from(count));
             for last in 0..=255u8 {
                 let serial = Serial::from_hex(&format!("0a2e{last:02x}")).unwrap();
-                let holders: Vec<_> = Shard::all(count).filter(|shard| shard.holds(&serial)).collect();
+                let holders: Vec<_> = Shard::all(count)
+                    .filter(|shard| shard.holds(&serial))
+                    .collect();
                 assert_eq!(holders, [Shard::of(&serial, count)]);
             }
         }

@@ -20,7 +20,8 @@ pub struct Crl {
     pub window: Window,
     /// What it is about.
     pub scope: Scope,
-    /// The URLs of its issuing distribution point; none on a full CRL for everybody (RFC 5280 §5.2.5).
+    /// The URLs of its issuing distribution point; none on a full CRL for everybody (RFC 5280
+    /// §5.2.5).
     pub distribution_points: Vec<String>,
     /// Which certificates there are at all.
     pub contains: Contains,
@@ -28,7 +29,8 @@ pub struct Crl {
     pub freshest: Option<String>,
     /// On a delta CRL: the full CRL that it continues, and its rows.
     pub delta: Option<(Base, Vec<Status>)>,
-    /// Since when expired certificates are kept on it (X.509 §9.5.2.8); none where they are dropped.
+    /// Since when expired certificates are kept on it (X.509 §9.5.2.8); none where they are
+    /// dropped.
     pub expired_since: Option<Timestamp>,
     /// The last published CRL, for what it has listed already.
     pub previous: Option<Appearance>,
@@ -44,8 +46,9 @@ pub struct Appearance {
 }
 
 impl Crl {
-    /// Whether `status` stands on this CRL. RFC 5280 §3.3: "An entry MUST NOT be removed from the CRL until it
-    /// appears on one regularly scheduled CRL issued beyond the revoked certificate's validity period."
+    /// Whether `status` stands on this CRL. RFC 5280 §3.3: "An entry MUST NOT be removed from the
+    /// CRL until it appears on one regularly scheduled CRL issued beyond the revoked certificate's
+    /// validity period."
     pub fn lists(&self, status: &Status) -> bool {
         let has_appeared_expired = || match (status.not_after, self.previous) {
             (Some(end), Some(previous)) => end < previous.this_update && status.seq <= previous.seq,
@@ -59,14 +62,18 @@ impl Crl {
     /// The statuses that stand on this CRL, in order of serial.
     pub fn entries<'a>(&'a self, replica: &'a Replica) -> impl Iterator<Item = &'a Status> {
         let changes = self.delta.iter().flat_map(|(_, rows)| rows);
-        let all = self.delta.is_none().then(|| replica.rows().filter(|status| self.lists(status)));
+        let all = self
+            .delta
+            .is_none()
+            .then(|| replica.rows().filter(|status| self.lists(status)));
         all.into_iter().flatten().chain(changes)
     }
 
     /// Writes the bytes to be signed.
     pub fn draft(self, issuer: &Issuer, replica: &Replica) -> Draft<Self> {
         let behind = write::value(tag::context(0), &[&self.extensions(issuer)]);
-        // RFC 5280 §5.1.2.6: "When there are no revoked certificates, the revoked certificates list MUST be absent."
+        // RFC 5280 §5.1.2.6: "When there are no revoked certificates, the revoked certificates list
+        // MUST be absent."
         let tbs = Tbs::around_list(&self.before_entries(issuer), &behind, |out| {
             let mut writer = EntryWriter::new(out);
             self.entries(replica).for_each(|status| writer.put(status));
@@ -90,42 +97,56 @@ impl Crl {
     /// The value of the freshest CRL, if there is to be one.
     pub fn freshest_point(&self) -> Option<Vec<u8>> {
         let url = self.freshest.as_ref()?;
-        Some(write::sequence(&[&write::sequence(&[&point_name(std::slice::from_ref(url))])]))
+        Some(write::sequence(&[&write::sequence(&[&point_name(
+            std::slice::from_ref(url),
+        )])]))
     }
 
     fn before_entries(&self, issuer: &Issuer) -> Vec<u8> {
         [
-            // RFC 5280 §5.1.2.1: "this field MUST be present and MUST specify version 2 (the integer value is 1)".
+            // RFC 5280 §5.1.2.1: "this field MUST be present and MUST specify version 2 (the
+            // integer value is 1)".
             write::integer(1),
             issuer.algorithm().identifier(),
             // RFC 5280 §5.1.2.3: byte for byte as in the CA certificate.
             issuer.name().to_vec(),
             write::time(self.window.this()),
-            // RFC 5280 §5.1.2.5: "Conforming CRL issuers MUST include the nextUpdate field in all CRLs."
+            // RFC 5280 §5.1.2.5: "Conforming CRL issuers MUST include the nextUpdate field in all
+            // CRLs."
             write::time(self.window.next()),
         ]
         .concat()
     }
 
     fn extensions(&self, issuer: &Issuer) -> Vec<u8> {
-        // RFC 5280 §5.2.1: the keyIdentifier of the CA that signs, which is the SKI of its certificate.
+        // RFC 5280 §5.2.1: the keyIdentifier of the CA that signs, which is the SKI of its
+        // certificate.
         let key_id = write::value(tag::context_primitive(0), &[issuer.key_id()]);
-        let authority = write::extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &write::sequence(&[&key_id]));
+        let authority = write::extension(
+            oid::AUTHORITY_KEY_IDENTIFIER,
+            false,
+            &write::sequence(&[&key_id]),
+        );
         let number = write::extension(oid::CRL_NUMBER, false, &write::integer(self.number.get()));
         // RFC 5280 §5.2.5: "the issuing distribution point is a critical CRL extension".
-        let point = self
-            .distribution_point()
-            .map_or(vec![], |point| write::extension(oid::ISSUING_DISTRIBUTION_POINT, true, &point));
-        let expired = self
-            .expired_since
-            .map_or(vec![], |since| write::extension(EXPIRED_CERTS_ON_CRL, false, &write::generalized_time(since)));
+        let point = self.distribution_point().map_or(vec![], |point| {
+            write::extension(oid::ISSUING_DISTRIBUTION_POINT, true, &point)
+        });
+        let expired = self.expired_since.map_or(vec![], |since| {
+            write::extension(EXPIRED_CERTS_ON_CRL, false, &write::generalized_time(since))
+        });
         // RFC 5280 §5.2.4: "The delta CRL indicator is a critical CRL extension".
         let base = self.delta.as_ref().map_or(vec![], |(base, _)| {
-            write::extension(oid::DELTA_CRL_INDICATOR, true, &write::integer(base.number.get()))
+            write::extension(
+                oid::DELTA_CRL_INDICATOR,
+                true,
+                &write::integer(base.number.get()),
+            )
         });
         // RFC 5280 §5.2.6: non-critical, and the syntax of cRLDistributionPoints.
-        let freshest =
-            self.freshest_point().map_or(vec![], |points| write::extension(oid::FRESHEST_CRL, false, &points));
+        let freshest = self.freshest_point().map_or(vec![], |points| {
+            write::extension(oid::FRESHEST_CRL, false, &points)
+        });
         write::sequence(&[&authority, &number, &base, &point, &freshest, &expired])
     }
 }
@@ -133,19 +154,30 @@ impl Crl {
 /// id-ce-expiredCertsOnCRL (X.509 §9.5.2.8).
 pub const EXPIRED_CERTS_ON_CRL: &[u8] = &[0x55, 0x1d, 0x3c];
 
-/// `distributionPoint [0] { fullName [0] { uniformResourceIdentifier [6] … } }`; empty without URLs.
+/// `distributionPoint [0] { fullName [0] { uniformResourceIdentifier [6] … } }`; empty without
+/// URLs.
 fn point_name(urls: &[String]) -> Vec<u8> {
     if urls.is_empty() {
         return vec![];
     }
-    let names: Vec<_> = urls.iter().map(|url| write::value(tag::context_primitive(6), &[url.as_bytes()])).collect();
-    write::value(tag::context(0), &[&write::value(tag::context(0), &[&names.concat()])])
+    let names: Vec<_> = urls
+        .iter()
+        .map(|url| write::value(tag::context_primitive(6), &[url.as_bytes()]))
+        .collect();
+    write::value(
+        tag::context(0),
+        &[&write::value(tag::context(0), &[&names.concat()])],
+    )
 }
 
 /// `Extension { reasonCode, ENUMERATED }` up to the reason (RFC 5280 §5.3.1).
-const REASON: [u8; 11] = [0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01];
+const REASON: [u8; 11] = [
+    0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01,
+];
 /// `Extension { invalidityDate, GeneralizedTime }` up to the digits (RFC 5280 §5.3.2).
-const INVALIDITY: [u8; 11] = [0x30, 0x18, 0x06, 0x03, 0x55, 0x1d, 0x18, 0x04, 0x11, 0x18, 0x0f];
+const INVALIDITY: [u8; 11] = [
+    0x30, 0x18, 0x06, 0x03, 0x55, 0x1d, 0x18, 0x04, 0x11, 0x18, 0x0f,
+];
 
 /// Most octets of an entry: serial, GeneralizedTime, reason and invalidity date.
 const LONGEST: usize = 2 + 23 + 17 + 2 + 12 + 26;
@@ -160,7 +192,11 @@ struct EntryWriter<'a> {
 
 impl<'a> EntryWriter<'a> {
     fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { len: out.len(), out, calendar: Calendar::default() }
+        Self {
+            len: out.len(),
+            out,
+            calendar: Calendar::default(),
+        }
     }
 
     fn put(&mut self, status: &Status) {
@@ -180,7 +216,8 @@ impl<'a> EntryWriter<'a> {
     }
 }
 
-/// An entry that is being written. All of its lengths are below 128, and are written when they are known.
+/// An entry that is being written. All of its lengths are below 128, and are written when they are
+/// known.
 struct EntryBytes<'a> {
     octets: &'a mut [u8; LONGEST],
     len: usize,
@@ -210,7 +247,10 @@ impl EntryBytes<'_> {
         let digits = calendar.digits(revoked_at);
         if revoked_at.is_utc_time() {
             self.put(&[tag::UTC_TIME, 13]);
-            digits.last_chunk::<13>().into_iter().for_each(|short| self.put(short));
+            digits
+                .last_chunk::<13>()
+                .into_iter()
+                .for_each(|short| self.put(short));
         } else {
             self.put(&[tag::GENERALIZED_TIME, 15]);
             self.put(&digits);
@@ -236,12 +276,15 @@ impl EntryBytes<'_> {
         let len = serial.integer_len();
         self.put(&[tag::INTEGER, len as u8]);
         if len <= 16 {
-            // Most are that short, and copies of a fixed size are fast; what is too much is written over.
+            // Most are that short, and copies of a fixed size are fast; what is too much is written
+            // over.
             self.put(&(serial.parts().1 << (8 * (16 - len))).to_be_bytes());
             self.len -= 16 - len;
         } else {
             let (content, _) = serial.integer();
-            content[content.len() - len..].iter().for_each(|&octet| self.put(&[octet]));
+            content[content.len() - len..]
+                .iter()
+                .for_each(|&octet| self.put(&[octet]));
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::core::{
     time::Timestamp,
 };
 
-/// Most status changes in one change set: with head and change it makes one entity group transaction of 100.
+/// Most status changes in one change set: with head and change it makes one entity group
+/// transaction of 100.
 pub const MAX_CHANGES: usize = 98;
 
 /// Most octets of an actor and of a comment.
@@ -35,14 +36,27 @@ pub struct ChangeSet {
 pub struct ChainHash(pub [u8; 32]);
 
 impl ChainHash {
-    /// Where an issuer's chain begins; it names the key, so that a journal cannot be taken for another CA's.
+    /// Where an issuer's chain begins; it names the key, so that a journal cannot be taken for
+    /// another CA's.
     pub fn genesis(spki_hash: &[u8; 32]) -> Self {
-        Self(Sha256::new().chain_update(b"rescind journal v1").chain_update(spki_hash).finalize().into())
+        Self(
+            Sha256::new()
+                .chain_update(b"rescind journal v1")
+                .chain_update(spki_hash)
+                .finalize()
+                .into(),
+        )
     }
 
     /// The next link.
     pub fn then(&self, set: &ChangeSet) -> Self {
-        Self(Sha256::new().chain_update(self.0).chain_update(set.canonical()).finalize().into())
+        Self(
+            Sha256::new()
+                .chain_update(self.0)
+                .chain_update(set.canonical())
+                .finalize()
+                .into(),
+        )
     }
 
     /// From 64 hexadecimal digits.
@@ -130,12 +144,22 @@ impl Counts {
 impl Head {
     /// The head of an empty journal.
     pub fn genesis(spki_hash: &[u8; 32]) -> Self {
-        Self { seq: 0, hash: ChainHash::genesis(spki_hash), counts: Counts::default(), updated_at: None }
+        Self {
+            seq: 0,
+            hash: ChainHash::genesis(spki_hash),
+            counts: Counts::default(),
+            updated_at: None,
+        }
     }
 
     /// The head after `set`, given the counts after it.
     pub fn then(&self, set: &ChangeSet, counts: Counts) -> Self {
-        Self { seq: set.seq, hash: self.hash.then(set), counts, updated_at: Some(set.at) }
+        Self {
+            seq: set.seq,
+            hash: self.hash.then(set),
+            counts,
+            updated_at: Some(set.at),
+        }
     }
 }
 
@@ -145,8 +169,8 @@ impl Head {
 pub struct ChangesError(usize);
 
 impl ChangeSet {
-    /// The bytes that the chain is over: version 1, seq, time, actor, comment, changes; numbers big-endian,
-    /// texts after their length in two octets.
+    /// The bytes that the chain is over: version 1, seq, time, actor, comment, changes; numbers
+    /// big-endian, texts after their length in two octets.
     ///
     /// *Warning:* stored state. Every hash of every journal depends on it.
     pub fn canonical(&self) -> Vec<u8> {
@@ -161,14 +185,19 @@ impl ChangeSet {
         out
     }
 
-    /// The changes alone, as the journal stores them: a record of 47 octets each: event, state, reason
-    /// (0: none), serial, then revocation date, invalidity date and end of the certificate as seconds + 1 (0: none).
+    /// The changes alone, as the journal stores them: a record of 47 octets each: event, state,
+    /// reason (0: none), serial, then revocation date, invalidity date and end of the certificate
+    /// as seconds + 1 (0: none).
     ///
     /// *Warning:* stored state.
     pub fn encode_changes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.changes.len() * RECORD);
         for (event, status) in &self.changes {
-            out.extend_from_slice(&[*event as u8, status.state as u8, status.reason.map_or(0, Reason::code)]);
+            out.extend_from_slice(&[
+                *event as u8,
+                status.state as u8,
+                status.reason.map_or(0, Reason::code),
+            ]);
             out.extend_from_slice(status.serial.octets());
             for time in [status.revoked_at, status.invalidity_date, status.not_after] {
                 out.extend_from_slice(&time.map_or(0, |time| time.seconds() + 1).to_be_bytes());
@@ -184,7 +213,9 @@ impl ChangeSet {
             return Err(ChangesError(stored.len() - rest.len()));
         }
         let records = records.iter().enumerate();
-        records.map(|(at, record)| decode_record(seq, record).ok_or(ChangesError(at * RECORD))).collect()
+        records
+            .map(|(at, record)| decode_record(seq, record).ok_or(ChangesError(at * RECORD)))
+            .collect()
     }
 }
 
@@ -200,7 +231,11 @@ fn decode_record(seq: u64, record: &[u8; RECORD]) -> Option<(Event, Status)> {
         serial: Serial::from_octets(*record[3..].first_chunk()?).ok()?,
         state: State::from_code(record[1])?,
         revoked_at: time(23)?,
-        reason: if record[2] == 0 { None } else { Some(Reason::from_code(record[2])?) },
+        reason: if record[2] == 0 {
+            None
+        } else {
+            Some(Reason::from_code(record[2])?)
+        },
         invalidity_date: time(31)?,
         not_after: time(39)?,
         seq,
@@ -225,9 +260,19 @@ mod tests {
             not_after: Some(at(1_800_000_000)),
             seq: 7,
         };
-        let held = Status { state: State::Held, reason: Some(Reason::CertificateHold), ..status };
+        let held = Status {
+            state: State::Held,
+            reason: Some(Reason::CertificateHold),
+            ..status
+        };
         let changes = vec![(Event::Revoked, status), (Event::Amended, held)];
-        ChangeSet { seq: 7, at: at(1_700_000_100), actor: "ann".into(), comment: "lost".into(), changes }
+        ChangeSet {
+            seq: 7,
+            at: at(1_700_000_100),
+            actor: "ann".into(),
+            comment: "lost".into(),
+            changes,
+        }
     }
 
     #[test]
@@ -236,11 +281,18 @@ mod tests {
         let stored = set.encode_changes();
         assert_eq!(stored.len(), 2 * RECORD);
         assert_eq!(ChangeSet::decode_changes(7, &stored), Ok(set.changes));
-        assert_eq!(ChangeSet::decode_changes(7, &stored[1..]), Err(ChangesError(RECORD)));
+        assert_eq!(
+            ChangeSet::decode_changes(7, &stored[1..]),
+            Err(ChangesError(RECORD))
+        );
         for at in [0, 1, 2] {
             let mut damaged = stored.clone();
             damaged[at] = 99;
-            assert_eq!(ChangeSet::decode_changes(7, &damaged), Err(ChangesError(0)), "octet {at}");
+            assert_eq!(
+                ChangeSet::decode_changes(7, &damaged),
+                Err(ChangesError(0)),
+                "octet {at}"
+            );
         }
     }
 
@@ -253,8 +305,17 @@ mod tests {
              53f1640003616e6e00046c6f73740101"
         );
         let genesis = ChainHash::genesis(&[0; 32]);
-        assert_eq!(genesis.to_string(), "feae4b38c8d75b714c0f12d4915fbd5eb13a04654e6bfa8cf8cf1dba991dd945");
+        assert_eq!(
+            genesis.to_string(),
+            "feae4b38c8d75b714c0f12d4915fbd5eb13a04654e6bfa8cf8cf1dba991dd945"
+        );
         assert_eq!(ChainHash::from_hex(&genesis.to_string()), Some(genesis));
-        assert_ne!(genesis.then(&set()), genesis.then(&ChangeSet { comment: "found".into(), ..set() }));
+        assert_ne!(
+            genesis.then(&set()),
+            genesis.then(&ChangeSet {
+                comment: "found".into(),
+                ..set()
+            })
+        );
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! In scope: the format. Out of scope: whether the bytes are to be believed; see `Ca::level`.
 //!
-//! *Warning:* stored state. `rescind checkpoint 1` and a line feed, SHA-256 of the issuer's SPKI, the head (seq, chain
-//! hash, counts, time), the last change set that touched CRLs, how many rows and lifted holds follow, the rows in order
-//! of serial (42 octets each), the lifted holds in order of serial (25 octets each). Numbers are big-endian; times are
-//! seconds + 1, 0: none.
+//! *Warning:* stored state. `rescind checkpoint 1` and a line feed, SHA-256 of the issuer's SPKI,
+//! the head (seq, chain hash, counts, time), the last change set that touched CRLs, how many rows
+//! and lifted holds follow, the rows in order of serial (42 octets each), the lifted holds in order
+//! of serial (25 octets each). Numbers are big-endian; times are seconds + 1, 0: none.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,8 @@ use crate::core::{
 
 const MAGIC: &[u8; 21] = b"rescind checkpoint 1\n";
 const HEADER: usize = MAGIC.len() + 32 + 8 + 32 + 3 * 8 + 8 + 8 + 2 * 8;
-/// Serial, state, reason, and revocation date, invalidity date, end of the certificate and change set in five octets.
+/// Serial, state, reason, and revocation date, invalidity date, end of the certificate and change
+/// set in five octets.
 const ROW: usize = 20 + 2 + 4 * SHORT;
 const RELEASED: usize = 20 + SHORT;
 /// Octets of a number below 2^40: seconds until the year 36812.
@@ -44,7 +45,11 @@ pub enum CheckpointError {
 /// Writes a replica; none where a number is too large for the format.
 pub fn write(replica: &Replica, spki_hash: &[u8; 32]) -> Option<Vec<u8>> {
     let (head, released) = (replica.head(), replica.released());
-    let Counts { revoked, held, valid } = head.counts;
+    let Counts {
+        revoked,
+        held,
+        valid,
+    } = head.counts;
     let rows = head.counts.total();
     let mut out = Vec::with_capacity(HEADER + rows as usize * ROW + released.len() * RELEASED);
     out.extend_from_slice(MAGIC);
@@ -52,7 +57,15 @@ pub fn write(replica: &Replica, spki_hash: &[u8; 32]) -> Option<Vec<u8>> {
     out.extend_from_slice(&head.seq.to_be_bytes());
     out.extend_from_slice(&head.hash.0);
     let time = head.updated_at.map_or(0, |at| at.seconds() + 1);
-    for number in [revoked, held, valid, time, replica.crl_seq(), rows, released.len() as u64] {
+    for number in [
+        revoked,
+        held,
+        valid,
+        time,
+        replica.crl_seq(),
+        rows,
+        released.len() as u64,
+    ] {
         out.extend_from_slice(&number.to_be_bytes());
     }
     for status in replica.rows() {
@@ -71,7 +84,9 @@ pub fn write(replica: &Replica, spki_hash: &[u8; 32]) -> Option<Vec<u8>> {
 }
 
 fn short(number: u64) -> Option<[u8; SHORT]> {
-    let [0, 0, 0, low @ ..] = number.to_be_bytes() else { return None };
+    let [0, 0, 0, low @ ..] = number.to_be_bytes() else {
+        return None;
+    };
     Some(low)
 }
 
@@ -124,17 +139,25 @@ pub fn read(bytes: &[u8], spki_hash: &[u8; 32]) -> Result<Fold, CheckpointError>
 
 fn contents(input: &mut Input<'_>) -> Option<Fold> {
     let (seq, hash) = (input.number()?, ChainHash(*input.take()?));
-    let counts = Counts { revoked: input.number()?, held: input.number()?, valid: input.number()? };
+    let counts = Counts {
+        revoked: input.number()?,
+        held: input.number()?,
+        valid: input.number()?,
+    };
     let (updated_at, crl_seq) = (time(input.number()?)?, input.number()?);
     let (rows, lifted) = (input.number()?, input.number()?);
     // Nothing is allocated for rows that are not there.
-    let len = rows.checked_mul(ROW as u64)?.checked_add(lifted.checked_mul(RELEASED as u64)?)?;
+    let len = rows
+        .checked_mul(ROW as u64)?
+        .checked_add(lifted.checked_mul(RELEASED as u64)?)?;
     (input.0.len() as u64 == len).then_some(())?;
     let mut base = Vec::with_capacity(rows as usize);
     let mut found = Counts::default();
     for _ in 0..rows {
         let status = row(input, seq)?;
-        base.last().is_none_or(|last: &Status| last.serial < status.serial).then_some(())?;
+        base.last()
+            .is_none_or(|last: &Status| last.serial < status.serial)
+            .then_some(())?;
         found.change(None, status.state);
         base.push(status);
     }
@@ -144,7 +167,17 @@ fn contents(input: &mut Input<'_>) -> Option<Fold> {
         released.insert(input.serial()?, input.short()?);
     }
     (released.len() as u64 == lifted && crl_seq <= seq).then_some(())?;
-    Some(Fold::resumed(base, Head { seq, hash, counts, updated_at }, crl_seq, released))
+    Some(Fold::resumed(
+        base,
+        Head {
+            seq,
+            hash,
+            counts,
+            updated_at,
+        },
+        crl_seq,
+        released,
+    ))
 }
 
 fn row(input: &mut Input<'_>, head: u64) -> Option<Status> {
@@ -153,7 +186,11 @@ fn row(input: &mut Input<'_>, head: u64) -> Option<Status> {
     let status = Status {
         serial,
         state: State::from_code(state)?,
-        reason: if reason == 0 { None } else { Some(Reason::from_code(reason)?) },
+        reason: if reason == 0 {
+            None
+        } else {
+            Some(Reason::from_code(reason)?)
+        },
         revoked_at: input.time()?,
         invalidity_date: input.time()?,
         not_after: input.time()?,
@@ -184,19 +221,41 @@ mod tests {
         let changes = [
             vec![
                 (Event::Revoked, status("0a01", State::Held, 1)),
-                (Event::Revoked, status("7fffffffffffffffffffffffffffffffffffffff", State::Revoked, 1)),
+                (
+                    Event::Revoked,
+                    status(
+                        "7fffffffffffffffffffffffffffffffffffffff",
+                        State::Revoked,
+                        1,
+                    ),
+                ),
             ],
             vec![(Event::Released, status("0a01", State::Valid, 2))],
         ];
         let mut hash = ChainHash::genesis(&KEY);
         let mut fold = Fold::new(&KEY);
         for (changes, seq) in changes.into_iter().zip(1..) {
-            let set = ChangeSet { seq, at: at(1_700_000_000), actor: "a".into(), comment: String::new(), changes };
+            let set = ChangeSet {
+                seq,
+                at: at(1_700_000_000),
+                actor: "a".into(),
+                comment: String::new(),
+                changes,
+            };
             let prev = hash;
             hash = prev.then(&set);
             fold.read(&[Linked { set, prev, hash }]).unwrap();
         }
-        let head = Head { seq: 2, hash, counts: Counts { revoked: 1, held: 0, valid: 1 }, updated_at: None };
+        let head = Head {
+            seq: 2,
+            hash,
+            counts: Counts {
+                revoked: 1,
+                held: 0,
+                valid: 1,
+            },
+            updated_at: None,
+        };
         fold.level(&head).unwrap()
     }
 
@@ -208,17 +267,30 @@ mod tests {
         assert_eq!(back.head(), replica.head());
         assert!(back.rows().eq(replica.rows()));
         assert_eq!((back.crl_seq(), back.released()), (2, replica.released()));
-        assert_eq!(back.released_at(&Serial::from_hex("0a01").unwrap()), Some(2));
+        assert_eq!(
+            back.released_at(&Serial::from_hex("0a01").unwrap()),
+            Some(2)
+        );
         assert_eq!(bytes.len(), HEADER + 2 * ROW + RELEASED);
     }
 
     #[test]
     fn other_keys_versions_and_lengths_are_refused() {
         let bytes = write(&replica(), &KEY).unwrap();
-        assert_eq!(read(&bytes, &[8; 32]).unwrap_err(), CheckpointError::OtherKey);
-        assert_eq!(read(&bytes[1..], &KEY).unwrap_err(), CheckpointError::Version);
+        assert_eq!(
+            read(&bytes, &[8; 32]).unwrap_err(),
+            CheckpointError::OtherKey
+        );
+        assert_eq!(
+            read(&bytes[1..], &KEY).unwrap_err(),
+            CheckpointError::Version
+        );
         for len in MAGIC.len() + 32..bytes.len() {
-            assert_eq!(read(&bytes[..len], &KEY).unwrap_err(), CheckpointError::Damaged, "{len}");
+            assert_eq!(
+                read(&bytes[..len], &KEY).unwrap_err(),
+                CheckpointError::Damaged,
+                "{len}"
+            );
         }
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(read(&longer, &KEY).unwrap_err(), CheckpointError::Damaged);

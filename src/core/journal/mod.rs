@@ -1,4 +1,5 @@
-//! The journal: numbered, hash-chained change sets; the replica that they come to; and the replica as bytes.
+//! The journal: numbered, hash-chained change sets; the replica that they come to; and the replica
+//! as bytes.
 
 pub mod change_set;
 pub mod checkpoint;

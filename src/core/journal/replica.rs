@@ -1,7 +1,7 @@
 //! The whole index of an issuer in memory.
 //!
-//! A [`Fold`] reads the journal; when it is level with the head it becomes a [`Replica`], which can be asked.
-//! In scope: chain, counts, order. Out of scope: where journal and head come from.
+//! A [`Fold`] reads the journal; when it is level with the head it becomes a [`Replica`], which can
+//! be asked. In scope: chain, counts, order. Out of scope: where journal and head come from.
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
@@ -37,7 +37,10 @@ pub struct Fold {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicaError {
     /// A change set is missing or stands twice.
-    #[error("the journal goes from change set {after} to {found}; restore the missing ones from a backup")]
+    #[error(
+        "the journal goes from change set {after} to {found}; restore the missing ones from a \
+         backup"
+    )]
     Gap {
         /// The last one read.
         after: u64,
@@ -48,7 +51,10 @@ pub enum ReplicaError {
     #[error("the journal belongs to another key: give an issuer with a new key a name of its own")]
     OtherKey,
     /// The chain is broken.
-    #[error("the hash chain breaks at change set {0}: it, or one before it, was altered after it was committed")]
+    #[error(
+        "the hash chain breaks at change set {0}: it, or one before it, was altered after it was \
+         committed"
+    )]
     Chain(u64),
     /// The journal ends before or beside the head.
     #[error("the head says change set {head}, but the journal ends at {journal}")]
@@ -59,7 +65,10 @@ pub enum ReplicaError {
         journal: u64,
     },
     /// The head's hash or counts are not those of the journal.
-    #[error("the head's {0} are not those of the journal: it was altered by something other than a commit")]
+    #[error(
+        "the head's {0} are not those of the journal: it was altered by something other than a \
+         commit"
+    )]
     Head(&'static str),
 }
 
@@ -76,8 +85,19 @@ impl Fold {
     }
 
     /// As it was written down; the caller has proven that it is what was written.
-    pub(super) fn resumed(base: Vec<Status>, head: Head, crl_seq: u64, released: BTreeMap<Serial, u64>) -> Self {
-        Self { base: Arc::new(base), recent: BTreeMap::new(), head, crl_seq, released }
+    pub(super) fn resumed(
+        base: Vec<Status>,
+        head: Head,
+        crl_seq: u64,
+        released: BTreeMap<Serial, u64>,
+    ) -> Self {
+        Self {
+            base: Arc::new(base),
+            recent: BTreeMap::new(),
+            head,
+            crl_seq,
+            released,
+        }
     }
 
     /// The chain up to the last change set read.
@@ -92,14 +112,22 @@ impl Fold {
 
     /// Reads on; `sets` follow each other and what was read before.
     pub fn read(&mut self, sets: &[Linked]) -> Result<(), ReplicaError> {
-        let mut changed = Vec::with_capacity(sets.iter().map(|linked| linked.set.changes.len()).sum());
+        let mut changed =
+            Vec::with_capacity(sets.iter().map(|linked| linked.set.changes.len()).sum());
         for linked in sets {
             let set = &linked.set;
             if set.seq != self.head.seq + 1 {
-                return Err(ReplicaError::Gap { after: self.head.seq, found: set.seq });
+                return Err(ReplicaError::Gap {
+                    after: self.head.seq,
+                    found: set.seq,
+                });
             }
             if linked.prev != self.head.hash {
-                return Err(if set.seq == 1 { ReplicaError::OtherKey } else { ReplicaError::Chain(set.seq) });
+                return Err(if set.seq == 1 {
+                    ReplicaError::OtherKey
+                } else {
+                    ReplicaError::Chain(set.seq)
+                });
             }
             self.head = self.head.then(set, self.head.counts);
             if linked.hash != self.head.hash {
@@ -128,11 +156,17 @@ impl Fold {
         let mut base = &self.base[..];
         for status in &changed {
             base = &base[before(base, &status.serial)..];
-            let old = self.recent.get(&status.serial).or(base.first().filter(|old| old.serial == status.serial));
-            self.head.counts.change(old.map(|old| old.state), status.state);
+            let old = self
+                .recent
+                .get(&status.serial)
+                .or(base.first().filter(|old| old.serial == status.serial));
+            self.head
+                .counts
+                .change(old.map(|old| old.state), status.state);
         }
         if self.recent.len() + changed.len() <= RECENT {
-            self.recent.extend(changed.into_iter().map(|status| (status.serial, status)));
+            self.recent
+                .extend(changed.into_iter().map(|status| (status.serial, status)));
         } else {
             if !self.recent.is_empty() {
                 self.base = Arc::new(collected(&self.base, self.recent.values()));
@@ -144,7 +178,10 @@ impl Fold {
 
     fn get(&self, serial: &Serial) -> Option<&Status> {
         self.recent.get(serial).or_else(|| {
-            let at = self.base.binary_search_by_key(serial, |status| status.serial).ok()?;
+            let at = self
+                .base
+                .binary_search_by_key(serial, |status| status.serial)
+                .ok()?;
             self.base.get(at)
         })
     }
@@ -162,17 +199,32 @@ impl Fold {
     /// The rows of serials above `after`, in order of serial.
     pub fn rows_after(&self, after: Option<Serial>) -> impl Iterator<Item = &Status> {
         let is_before = |status: &Status| after.is_some_and(|after| status.serial <= after);
-        let (start, from) = (self.base.partition_point(is_before), after.map_or(Bound::Unbounded, Bound::Excluded));
-        merged(&self.base[start..], self.recent.range((from, Bound::Unbounded)).map(|(_, status)| status))
+        let (start, from) = (
+            self.base.partition_point(is_before),
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+        );
+        merged(
+            &self.base[start..],
+            self.recent
+                .range((from, Bound::Unbounded))
+                .map(|(_, status)| status),
+        )
     }
 
     /// Becomes a replica, if it is level with `head`.
     pub fn level(self, head: &Head) -> Result<Replica, ReplicaError> {
         if self.head.seq != head.seq {
-            return Err(ReplicaError::Behind { head: head.seq, journal: self.head.seq });
+            return Err(ReplicaError::Behind {
+                head: head.seq,
+                journal: self.head.seq,
+            });
         }
         if self.head.hash != head.hash {
-            return Err(if head.seq == 0 { ReplicaError::OtherKey } else { ReplicaError::Head("hash and seq") });
+            return Err(if head.seq == 0 {
+                ReplicaError::OtherKey
+            } else {
+                ReplicaError::Head("hash and seq")
+            });
         }
         if self.head.counts != head.counts {
             return Err(ReplicaError::Head("counts"));
@@ -202,7 +254,8 @@ impl Replica {
         &self.fold.released
     }
 
-    /// The change set that lifted the hold of a serial, if that was the last thing that CRLs saw of it.
+    /// The change set that lifted the hold of a serial, if that was the last thing that CRLs saw of
+    /// it.
     pub fn released_at(&self, serial: &Serial) -> Option<u64> {
         self.fold.released.get(serial).copied()
     }
@@ -223,9 +276,13 @@ impl Replica {
     }
 }
 
-/// Two lists in order of serial as one; where both have a serial, the newer row counts. What stands between two newer
-/// rows is passed on as a slice, so that `for_each` costs little more than a loop over the base.
-fn merged<'a>(mut base: &'a [Status], newer: impl Iterator<Item = &'a Status>) -> impl Iterator<Item = &'a Status> {
+/// Two lists in order of serial as one; where both have a serial, the newer row counts. What stands
+/// between two newer rows is passed on as a slice, so that `for_each` costs little more than a loop
+/// over the base.
+fn merged<'a>(
+    mut base: &'a [Status],
+    newer: impl Iterator<Item = &'a Status>,
+) -> impl Iterator<Item = &'a Status> {
     newer.map(Some).chain([None]).flat_map(move |newer| {
         let end = newer.map_or(base.len(), |newer| before(base, &newer.serial));
         let (run, rest) = base.split_at(end);
@@ -235,8 +292,8 @@ fn merged<'a>(mut base: &'a [Status], newer: impl Iterator<Item = &'a Status>) -
     })
 }
 
-/// How many rows stand before `serial`. Looks nearby first: whoever goes through a list in order finds the next place a
-/// few rows ahead.
+/// How many rows stand before `serial`. Looks nearby first: whoever goes through a list in order
+/// finds the next place a few rows ahead.
 fn before(rows: &[Status], serial: &Serial) -> usize {
     let mut end = 1;
     while rows.get(end - 1).is_some_and(|row| row.serial < *serial) {
@@ -247,7 +304,10 @@ fn before(rows: &[Status], serial: &Serial) -> usize {
 }
 
 /// The rows of [`merged`].
-fn collected<'a>(base: &'a [Status], newer: impl ExactSizeIterator<Item = &'a Status>) -> Vec<Status> {
+fn collected<'a>(
+    base: &'a [Status],
+    newer: impl ExactSizeIterator<Item = &'a Status>,
+) -> Vec<Status> {
     let mut rows = Vec::with_capacity(base.len() + newer.len());
     // Not `collect`, which takes one row at a time.
     merged(base, newer).for_each(|status| rows.push(*status));
@@ -284,9 +344,17 @@ mod tests {
         let set = |seq: u64| {
             // Serials come in no order.
             let serial = |at: u32| ((seq as u32 * size + at).wrapping_mul(2_654_435_761)) >> 8;
-            let changes = (0..size).map(|at| (Event::Revoked, status(serial(at), State::Revoked, seq))).collect();
+            let changes = (0..size)
+                .map(|at| (Event::Revoked, status(serial(at), State::Revoked, seq)))
+                .collect();
             let at = Timestamp::from_seconds(seq).unwrap();
-            let set = ChangeSet { seq, at, actor: "a".into(), comment: String::new(), changes };
+            let set = ChangeSet {
+                seq,
+                at,
+                actor: "a".into(),
+                comment: String::new(),
+                changes,
+            };
             let prev = hash;
             hash = prev.then(&set);
             Linked { set, prev, hash }
@@ -304,14 +372,18 @@ mod tests {
     fn rows_come_in_order_however_they_were_read() {
         let sets = journal(120, 90);
         let mut piecemeal = Fold::new(&KEY);
-        sets.chunks(7).for_each(|some| piecemeal.read(some).unwrap());
+        sets.chunks(7)
+            .for_each(|some| piecemeal.read(some).unwrap());
         let whole = fold(&sets);
         let rows: Vec<_> = whole.rows().copied().collect();
         assert!(rows.is_sorted_by(|a, b| a.serial < b.serial));
         assert!(piecemeal.rows().copied().eq(rows.iter().copied()));
         assert_eq!(piecemeal.head, whole.head);
         assert_eq!(whole.head.counts.revoked, rows.len() as u64);
-        assert!(rows.iter().all(|row| piecemeal.get(&row.serial) == Some(row)));
+        assert!(
+            rows.iter()
+                .all(|row| piecemeal.get(&row.serial) == Some(row))
+        );
     }
 
     #[test]
@@ -322,7 +394,10 @@ mod tests {
         assert!(!fold.base.is_empty() && !fold.recent.is_empty());
         let rows: Vec<_> = fold.rows().copied().collect();
         for at in [0, 1, rows.len() / 2, rows.len() - 1] {
-            assert!(fold.rows_after(Some(rows[at].serial)).eq(&rows[at + 1..]), "{at}");
+            assert!(
+                fold.rows_after(Some(rows[at].serial)).eq(&rows[at + 1..]),
+                "{at}"
+            );
         }
     }
 
@@ -330,19 +405,32 @@ mod tests {
     fn a_newer_row_hides_the_older_one() {
         let mut sets = journal(2, 3);
         let serial = sets[0].set.changes[1].1.serial;
-        let released = Status { serial, ..status(0, State::Valid, 2) };
+        let released = Status {
+            serial,
+            ..status(0, State::Valid, 2)
+        };
         sets[1].set.changes = vec![(Event::Released, released)];
         sets[1].hash = sets[1].prev.then(&sets[1].set);
         let fold = fold(&sets);
         assert_eq!(fold.get(&serial), Some(&released));
-        assert_eq!(fold.head.counts, Counts { revoked: 2, held: 0, valid: 1 });
+        assert_eq!(
+            fold.head.counts,
+            Counts {
+                revoked: 2,
+                held: 0,
+                valid: 1
+            }
+        );
     }
 
     #[test]
     fn gap_altered_set_and_other_key_are_told_apart() {
         let sets = journal(3, 2);
         let read = |sets: &[Linked], key| Fold::new(key).read(sets);
-        assert_eq!(read(&[sets[0].clone(), sets[2].clone()], &KEY), Err(ReplicaError::Gap { after: 1, found: 3 }));
+        assert_eq!(
+            read(&[sets[0].clone(), sets[2].clone()], &KEY),
+            Err(ReplicaError::Gap { after: 1, found: 3 })
+        );
         assert_eq!(read(&sets, &[8; 32]), Err(ReplicaError::OtherKey));
         let mut altered = sets.clone();
         altered[1].set.changes[0].1.state = State::Held;
@@ -355,9 +443,24 @@ mod tests {
         let head = fold(&sets).head;
         assert!(fold(&sets).level(&head).is_ok());
         let behind = fold(&sets[..2]).level(&head).unwrap_err();
-        assert_eq!(behind, ReplicaError::Behind { head: 3, journal: 2 });
-        let miscounted = Head { counts: Counts { held: 1, ..head.counts }, ..head };
-        assert_eq!(fold(&sets).level(&miscounted).unwrap_err(), ReplicaError::Head("counts"));
+        assert_eq!(
+            behind,
+            ReplicaError::Behind {
+                head: 3,
+                journal: 2
+            }
+        );
+        let miscounted = Head {
+            counts: Counts {
+                held: 1,
+                ..head.counts
+            },
+            ..head
+        };
+        assert_eq!(
+            fold(&sets).level(&miscounted).unwrap_err(),
+            ReplicaError::Head("counts")
+        );
     }
 
     #[test]

@@ -57,7 +57,10 @@ pub fn certificate(issuer: &Issuer, subject: &Delegate, extensions: &[u8]) -> Tb
         write::value(tag::INTEGER, &[&serial[serial.len() - serial_len..]]),
         issuer.algorithm().identifier(),
         issuer.name().to_vec(),
-        write::sequence(&[&write::time(subject.validity.this()), &write::time(subject.validity.next())]),
+        write::sequence(&[
+            &write::time(subject.validity.this()),
+            &write::time(subject.validity.next()),
+        ]),
         common_name(&subject.common_name),
         subject.spki.clone(),
         write::value(tag::context(3), &[&write::sequence(&[extensions])]),
@@ -76,13 +79,21 @@ pub fn common_name(name: &str) -> Vec<u8> {
 /// The AKI extension that names `issuer`'s key.
 pub fn authority_key_id(issuer: &Issuer) -> Vec<u8> {
     let id = write::value(tag::context_primitive(0), &[issuer.key_id()]);
-    write::extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &write::sequence(&[&id]))
+    write::extension(
+        oid::AUTHORITY_KEY_IDENTIFIER,
+        false,
+        &write::sequence(&[&id]),
+    )
 }
 
 /// The SKI extension of `key` (RFC 5280 §4.2.1.2, method 1).
 pub fn subject_key_id(key: &PublicKey) -> Vec<u8> {
     let id = super::key_hash(key);
-    write::extension(oid::SUBJECT_KEY_IDENTIFIER, false, &write::value(tag::OCTET_STRING, &[&id]))
+    write::extension(
+        oid::SUBJECT_KEY_IDENTIFIER,
+        false,
+        &write::value(tag::OCTET_STRING, &[&id]),
+    )
 }
 
 impl Document for Delegate {
@@ -104,9 +115,15 @@ impl Document for Delegate {
 }
 
 impl Delegate {
-    fn lint_fields(&self, read: &x509_cert::TbsCertificate, issuer: &Issuer, findings: &mut Findings) {
+    fn lint_fields(
+        &self,
+        read: &x509_cert::TbsCertificate,
+        issuer: &Issuer,
+        findings: &mut Findings,
+    ) {
         use der::Encode;
-        let bytes_are = |found: der::Result<Vec<u8>>, planned: &[u8]| found.is_ok_and(|found| found == planned);
+        let bytes_are =
+            |found: der::Result<Vec<u8>>, planned: &[u8]| found.is_ok_and(|found| found == planned);
         let end = issuer.certificate().not_after;
         findings.require(
             self.validity.next() <= end,
@@ -127,31 +144,47 @@ impl Delegate {
             "RFC 5280 §4.1",
             "the key or the serial number is not the planned one",
         );
-        let purposes = read.get_extension::<pkix::ExtendedKeyUsage>().ok().flatten();
+        let purposes = read
+            .get_extension::<pkix::ExtendedKeyUsage>()
+            .ok()
+            .flatten();
         findings.require(
-            purposes.is_some_and(|(_, usage)| matches!(&usage.0[..], [id] if id.as_bytes() == oid::KP_OCSP_SIGNING)),
+            purposes.is_some_and(
+                |(_, usage)| matches!(&usage.0[..], [id] if id.as_bytes() == oid::KP_OCSP_SIGNING),
+            ),
             "extended_key_usage",
             "RFC 6960 §4.2.2.2",
             "the extended key usage is not OCSPSigning, alone",
         );
         let usage = read.get_extension::<pkix::KeyUsage>().ok().flatten();
         findings.require(
-            usage.is_some_and(|(critical, usage)| critical && usage.digital_signature() && !usage.crl_sign()),
+            usage.is_some_and(|(critical, usage)| {
+                critical && usage.digital_signature() && !usage.crl_sign()
+            }),
             "key_usage",
             "BR §7.1.2.8.8",
             "the key usage is not digitalSignature, critical",
         );
-        let authority = read.get_extension::<pkix::AuthorityKeyIdentifier>().ok().flatten();
+        let authority = read
+            .get_extension::<pkix::AuthorityKeyIdentifier>()
+            .ok()
+            .flatten();
         findings.require(
-            authority.and_then(|(_, id)| id.key_identifier).is_some_and(|id| id.as_bytes() == issuer.key_id()),
+            authority
+                .and_then(|(_, id)| id.key_identifier)
+                .is_some_and(|id| id.as_bytes() == issuer.key_id()),
             "authority_key_identifier",
             "RFC 5280 §4.2.1.1",
             "the authority key identifier is not the CA's subject key identifier",
         );
         let extensions = read.extensions().map(Vec::as_slice).unwrap_or_default();
-        let nocheck = extensions.iter().find(|extension| extension.extn_id.as_bytes() == oid::OCSP_NOCHECK);
+        let nocheck = extensions
+            .iter()
+            .find(|extension| extension.extn_id.as_bytes() == oid::OCSP_NOCHECK);
         findings.require(
-            nocheck.is_some_and(|nocheck| !nocheck.critical && nocheck.extn_value.as_bytes() == [tag::NULL, 0]),
+            nocheck.is_some_and(|nocheck| {
+                !nocheck.critical && nocheck.extn_value.as_bytes() == [tag::NULL, 0]
+            }),
             "nocheck",
             "RFC 6960 §4.2.2.2.1",
             "id-pkix-ocsp-nocheck is not there as a non-critical NULL",
@@ -163,7 +196,10 @@ impl Delegate {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DelegateError {
     /// Issued by somebody else.
-    #[error("was not issued by this CA with its current key; clients would refuse it (RFC 6960 §4.2.2.2)")]
+    #[error(
+        "was not issued by this CA with its current key; clients would refuse it (RFC 6960 \
+         §4.2.2.2)"
+    )]
     OtherIssuer,
     /// Not for OCSP.
     #[error("lacks the extended key usage OCSPSigning (RFC 6960 §4.2.2.2)")]

@@ -15,20 +15,51 @@ use crate::core::{
 mod rule {
     type Rule = (&'static str, &'static str, &'static str);
 
-    pub(super) const RESPONDER: Rule =
-        ("responder_id", "RFC 9919 §3.2.2", "the responder is not named by the SHA-1 of its key");
-    pub(super) const PRODUCED_AT: Rule = ("produced_at", "RFC 6960 §4.2.2.1", "producedAt is not the planned one");
-    pub(super) const SINGLES: Rule =
-        ("single_responses", "RFC 6960 §4.2.2.3", "there is not exactly one answer for each CertID asked");
-    pub(super) const WINDOW: Rule = ("window", "RFC 9919 §3.2.4", "thisUpdate or nextUpdate is not the planned one");
-    pub(super) const CERT_ID: Rule = ("cert_id", "RFC 6960 §4.2.1", "the CertID is not the one asked, byte for byte");
-    pub(super) const STATUS: Rule =
-        ("cert_status", "DESIGN: OCSP never guesses", "the status is not that of the index");
-    pub(super) const CUTOFF: Rule =
-        ("archive_cutoff", "RFC 6960 §4.4.4", "the extensions of an answer are not the planned archive cutoff, alone");
-    pub(super) const EXTENSIONS: Rule =
-        ("response_extensions", "RFC 9654 §2.1", "the response's extensions are not the planned ones, alone");
-    pub(super) const DER: Rule = ("der_exact", "X.690 §10", "another encoder writes other bytes");
+    pub(super) const RESPONDER: Rule = (
+        "responder_id",
+        "RFC 9919 §3.2.2",
+        "the responder is not named by the SHA-1 of its key",
+    );
+    pub(super) const PRODUCED_AT: Rule = (
+        "produced_at",
+        "RFC 6960 §4.2.2.1",
+        "producedAt is not the planned one",
+    );
+    pub(super) const SINGLES: Rule = (
+        "single_responses",
+        "RFC 6960 §4.2.2.3",
+        "there is not exactly one answer for each CertID asked",
+    );
+    pub(super) const WINDOW: Rule = (
+        "window",
+        "RFC 9919 §3.2.4",
+        "thisUpdate or nextUpdate is not the planned one",
+    );
+    pub(super) const CERT_ID: Rule = (
+        "cert_id",
+        "RFC 6960 §4.2.1",
+        "the CertID is not the one asked, byte for byte",
+    );
+    pub(super) const STATUS: Rule = (
+        "cert_status",
+        "DESIGN: OCSP never guesses",
+        "the status is not that of the index",
+    );
+    pub(super) const CUTOFF: Rule = (
+        "archive_cutoff",
+        "RFC 6960 §4.4.4",
+        "the extensions of an answer are not the planned archive cutoff, alone",
+    );
+    pub(super) const EXTENSIONS: Rule = (
+        "response_extensions",
+        "RFC 9654 §2.1",
+        "the response's extensions are not the planned ones, alone",
+    );
+    pub(super) const DER: Rule = (
+        "der_exact",
+        "X.690 §10",
+        "another encoder writes other bytes",
+    );
 
     pub(super) fn require(findings: &mut super::Findings, good: bool, (lint, clause, what): Rule) {
         findings.require(good, lint, clause, what);
@@ -43,26 +74,46 @@ impl Response<'_> {
         let mut outer = Reader::new(tbs);
         let mut data = outer.sequence("ResponseData is not a SEQUENCE")?;
         outer.finish("octets behind ResponseData")?;
-        let mut responder = data.value(tag::context(2), "the responder is not named by its key")?.reader();
+        let mut responder = data
+            .value(tag::context(2), "the responder is not named by its key")?
+            .reader();
         let hash = responder.content(tag::OCTET_STRING, "the KeyHash is not an OCTET STRING")?;
         responder.finish("octets behind the KeyHash")?;
         require(findings, hash == self.signatory.hash, rule::RESPONDER);
-        require(findings, time(&mut data)? == self.window.this(), rule::PRODUCED_AT);
+        require(
+            findings,
+            time(&mut data)? == self.window.this(),
+            rule::PRODUCED_AT,
+        );
         let mut list = data.sequence("responses is not a SEQUENCE")?;
         let mut count = 0;
         while !list.is_empty() {
             let planned = self.cert_ids.get(count).zip(self.statuses.get(count));
             count += 1;
-            self.read_single(list.sequence("a SingleResponse is not a SEQUENCE")?, planned, findings)?;
+            self.read_single(
+                list.sequence("a SingleResponse is not a SEQUENCE")?,
+                planned,
+                findings,
+            )?;
         }
-        require(findings, count == self.cert_ids.len() && count == self.statuses.len(), rule::SINGLES);
+        require(
+            findings,
+            count == self.cert_ids.len() && count == self.statuses.len(),
+            rule::SINGLES,
+        );
         let found = match data.optional(tag::context(1))? {
             Some(list) => extensions(list.reader())?,
             None => vec![],
         };
         data.finish("octets behind the response's extensions")?;
-        let found = found.iter().map(|extension| (extension.id, extension.critical, extension.value));
-        require(findings, found.eq(self.planned_extensions()), rule::EXTENSIONS);
+        let found = found
+            .iter()
+            .map(|extension| (extension.id, extension.critical, extension.value));
+        require(
+            findings,
+            found.eq(self.planned_extensions()),
+            rule::EXTENSIONS,
+        );
         Ok(())
     }
 
@@ -72,10 +123,14 @@ impl Response<'_> {
         planned: Option<(&CertId<'_>, &CertStatus)>,
         findings: &mut Findings,
     ) -> Result<(), DerError> {
-        let id = single.value(tag::SEQUENCE, "a CertID is not a SEQUENCE")?.whole;
+        let id = single
+            .value(tag::SEQUENCE, "a CertID is not a SEQUENCE")?
+            .whole;
         let status = single.any()?;
         let this = time(&mut single)?;
-        let mut next = single.value(tag::context(0), "nextUpdate is missing")?.reader();
+        let mut next = single
+            .value(tag::context(0), "nextUpdate is missing")?
+            .reader();
         let next_update = time(&mut next)?;
         next.finish("octets behind nextUpdate")?;
         let cutoff = match single.optional(tag::context(1))? {
@@ -92,54 +147,106 @@ impl Response<'_> {
         let is_status = planned.is_some_and(|(_, planned)| match status {
             None => *planned == CertStatus::Good,
             Some(None) => *planned == CertStatus::Unknown,
-            Some(Some((at, code))) => {
-                revocation(*planned).is_some_and(|(since, reason)| (since, reason.map(Reason::code)) == (at, code))
-            }
+            Some(Some((at, code))) => revocation(*planned)
+                .is_some_and(|(since, reason)| (since, reason.map(Reason::code)) == (at, code)),
         });
-        require(findings, planned.is_some_and(|(asked, _)| asked.der == id), rule::CERT_ID);
+        require(
+            findings,
+            planned.is_some_and(|(asked, _)| asked.der == id),
+            rule::CERT_ID,
+        );
         require(findings, is_status, rule::STATUS);
-        require(findings, (this, next_update) == (self.window.this(), self.window.next()), rule::WINDOW);
+        require(
+            findings,
+            (this, next_update) == (self.window.this(), self.window.next()),
+            rule::WINDOW,
+        );
         let cutoff = cutoff.as_deref().map(|list| match list {
-            [one] if one.id == oid::OCSP_ARCHIVE_CUTOFF && !one.critical => time(&mut Reader::new(one.value)).ok(),
+            [one] if one.id == oid::OCSP_ARCHIVE_CUTOFF && !one.critical => {
+                time(&mut Reader::new(one.value)).ok()
+            }
             _ => None,
         });
-        require(findings, cutoff == self.archive_cutoff.map(Some), rule::CUTOFF);
+        require(
+            findings,
+            cutoff == self.archive_cutoff.map(Some),
+            rule::CUTOFF,
+        );
         Ok(())
     }
 
     /// Object identifier, criticality and value of each.
     fn planned_extensions(&self) -> impl Iterator<Item = (&[u8], bool, &[u8])> {
         let nonce = self.nonce.map(|nonce| (oid::OCSP_NONCE, false, nonce));
-        let extended = self.is_extended().then_some((oid::OCSP_EXTENDED_REVOKE, false, &[tag::NULL, 0][..]));
+        let extended =
+            self.is_extended()
+                .then_some((oid::OCSP_EXTENDED_REVOKE, false, &[tag::NULL, 0][..]));
         nonce.into_iter().chain(extended)
     }
 
     /// What `rasn-ocsp` read.
-    pub(super) fn lint_fields(&self, tbs: &[u8], read: &rasn_ocsp::ResponseData, findings: &mut Findings) {
-        require(findings, rasn::der::encode(read).is_ok_and(|again| again == tbs), rule::DER);
+    pub(super) fn lint_fields(
+        &self,
+        tbs: &[u8],
+        read: &rasn_ocsp::ResponseData,
+        findings: &mut Findings,
+    ) {
+        require(
+            findings,
+            rasn::der::encode(read).is_ok_and(|again| again == tbs),
+            rule::DER,
+        );
         let responder = &read.responder_id;
-        let is_ours = matches!(responder, rasn_ocsp::ResponderId::ByKey(hash) if hash[..] == self.signatory.hash);
+        let is_ours = match responder {
+            rasn_ocsp::ResponderId::ByKey(hash) => hash[..] == self.signatory.hash,
+            rasn_ocsp::ResponderId::ByName(_) => false,
+        };
         require(findings, is_ours, rule::RESPONDER);
         let seconds = |time: Timestamp| time.seconds() as i64;
         let (this, next) = (seconds(self.window.this()), seconds(self.window.next()));
-        require(findings, read.produced_at.timestamp() == this, rule::PRODUCED_AT);
-        require(findings, read.responses.len() == self.cert_ids.len(), rule::SINGLES);
-        for (single, (id, status)) in read.responses.iter().zip(self.cert_ids.iter().zip(self.statuses)) {
+        require(
+            findings,
+            read.produced_at.timestamp() == this,
+            rule::PRODUCED_AT,
+        );
+        require(
+            findings,
+            read.responses.len() == self.cert_ids.len(),
+            rule::SINGLES,
+        );
+        for (single, (id, status)) in read
+            .responses
+            .iter()
+            .zip(self.cert_ids.iter().zip(self.statuses))
+        {
             let times = single.this_update.timestamp() == this
-                && single.next_update.as_ref().is_some_and(|time| time.timestamp() == next);
+                && single
+                    .next_update
+                    .as_ref()
+                    .is_some_and(|time| time.timestamp() == next);
             require(findings, times, rule::WINDOW);
             let is_asked = rasn::der::encode(&single.cert_id).is_ok_and(|again| again == id.der);
             require(findings, is_asked, rule::CERT_ID);
-            require(findings, is_same(&single.cert_status, *status), rule::STATUS);
+            require(
+                findings,
+                is_same(&single.cert_status, *status),
+                rule::STATUS,
+            );
             let found = single.single_extensions.iter().flat_map(|list| list.iter());
             let found = found.map(|one| (one.extn_id.as_ref().to_vec(), one.extn_value.to_vec()));
-            let planned =
-                self.archive_cutoff.map(|time| (ARCHIVE_CUTOFF.to_vec(), write::generalized_time(time).to_vec()));
+            let planned = self.archive_cutoff.map(|time| {
+                (
+                    ARCHIVE_CUTOFF.to_vec(),
+                    write::generalized_time(time).to_vec(),
+                )
+            });
             require(findings, found.eq(planned), rule::CUTOFF);
         }
         let found = read.response_extensions.iter().flat_map(|list| list.iter());
         let found = found.map(|one| (one.critical, &one.extn_value[..]));
-        let planned = self.planned_extensions().map(|(_, critical, value)| (critical, value));
+        let planned = self
+            .planned_extensions()
+            .map(|(_, critical, value)| (critical, value));
         require(findings, found.eq(planned), rule::EXTENSIONS);
     }
 }
@@ -150,7 +257,8 @@ const ARCHIVE_CUTOFF: [u32; 10] = [1, 3, 6, 1, 5, 5, 7, 48, 1, 6];
 /// RFC 9919 §3.2.4: a GeneralizedTime.
 fn time(reader: &mut Reader<'_>) -> Result<Timestamp, DerError> {
     let value = reader.value(tag::GENERALIZED_TIME, "a time is not a GeneralizedTime")?;
-    Timestamp::from_generalized_time(value.content).map_err(|_| value.error("a time is not in DER's form"))
+    Timestamp::from_generalized_time(value.content)
+        .map_err(|_| value.error("a time is not in DER's form"))
 }
 
 /// `RevokedInfo`: since when, and the CRLReason.
@@ -178,7 +286,8 @@ fn is_same(read: &rasn_ocsp::CertStatus, status: CertStatus) -> bool {
         (rasn_ocsp::CertStatus::Unknown(()), None) => status == CertStatus::Unknown,
         (rasn_ocsp::CertStatus::Revoked(info), Some((at, reason))) => {
             let code = info.revocation_reason.map(|reason| reason as u8);
-            info.revocation_time.timestamp() == at.seconds() as i64 && code == reason.map(Reason::code)
+            info.revocation_time.timestamp() == at.seconds() as i64
+                && code == reason.map(Reason::code)
         }
         _ => false,
     }

@@ -1,5 +1,5 @@
-//! OCSP (RFC 6960, RFC 9654, RFC 9919): requests as they come by POST and GET, responses as they are written and read
-//! back, and the certificate of the authorized responder that signs them.
+//! OCSP (RFC 6960, RFC 9654, RFC 9919): requests as they come by POST and GET, responses as they
+//! are written and read back, and the certificate of the authorized responder that signs them.
 
 pub mod certificate;
 pub mod get;

@@ -1,4 +1,5 @@
-//! OCSP (RFC 6960, RFC 9654, RFC 9919): requests, read strictly over borrowed bytes, and what may be answered.
+//! OCSP (RFC 6960, RFC 9654, RFC 9919): requests, read strictly over borrowed bytes, and what may
+//! be answered.
 
 use sha1::{Digest, Sha1};
 
@@ -21,7 +22,8 @@ pub struct Request<'a> {
     pub cert_ids: Vec<CertId<'a>>,
     /// The nonce extension's value, to be echoed verbatim.
     pub nonce: Option<&'a [u8]>,
-    /// The value of the extension that names the algorithms which the client prefers, not looked at yet.
+    /// The value of the extension that names the algorithms which the client prefers, not looked at
+    /// yet.
     preferred: Option<&'a [u8]>,
 }
 
@@ -45,7 +47,8 @@ pub struct CertId<'a> {
     pub name_hash: &'a [u8],
     /// The hash of the issuer's key.
     pub key_hash: &'a [u8],
-    /// The serial number; none where no certificate can have it (zero, negative or above 20 octets).
+    /// The serial number; none where no certificate can have it (zero, negative or above 20
+    /// octets).
     pub serial: Option<Serial>,
 }
 
@@ -73,7 +76,8 @@ pub enum RequestError {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a DER `OCSPRequest`. A signature is not looked at (RFC 9919 §3.1.2 lets responders ignore it).
+    /// Reads a DER `OCSPRequest`. A signature is not looked at (RFC 9919 §3.1.2 lets responders
+    /// ignore it).
     pub fn read(bytes: &'a [u8]) -> Result<Self, RequestError> {
         let mut input = Reader::new(bytes);
         let mut outer = input.sequence("OCSPRequest is not a SEQUENCE")?;
@@ -116,11 +120,15 @@ impl<'a> Request<'a> {
         if cert_ids.is_empty() {
             return Err(RequestError::Empty);
         }
-        Ok(Self { cert_ids, nonce, preferred })
+        Ok(Self {
+            cert_ids,
+            nonce,
+            preferred,
+        })
     }
 
-    /// The signature algorithms that the client prefers, the dearest first. What cannot be read ends the list: it is
-    /// a wish, and a responder may always answer as it usually does.
+    /// The signature algorithms that the client prefers, the dearest first. What cannot be read
+    /// ends the list: it is a wish, and a responder may always answer as it usually does.
     pub fn preferred(&self) -> impl Iterator<Item = Preferred<'a>> {
         let list = self.preferred.and_then(|value| {
             let mut outer = Reader::new(value);
@@ -155,12 +163,21 @@ fn request_extensions(list: Reader<'_>) -> Result<Wishes<'_>, RequestError> {
 /// One `PreferredSignatureAlgorithm`.
 fn preferred<'a>(list: &mut Reader<'a>) -> Result<Preferred<'a>, DerError> {
     let mut item = list.sequence("a PreferredSignatureAlgorithm is not a SEQUENCE")?;
-    let signature = item.value(tag::SEQUENCE, "sigIdentifier is not a SEQUENCE")?.whole;
+    let signature = item
+        .value(tag::SEQUENCE, "sigIdentifier is not a SEQUENCE")?
+        .whole;
     let key = match item.optional(tag::SEQUENCE)? {
         Some(key) => {
             let mut key = key.reader();
             let id = key.content(tag::OID, "pubKeyAlgIdentifier has no object identifier")?;
-            Some((id, if key.is_empty() { None } else { Some(key.any()?.whole) }))
+            Some((
+                id,
+                if key.is_empty() {
+                    None
+                } else {
+                    Some(key.any()?.whole)
+                },
+            ))
         }
         None => None,
     };
@@ -168,7 +185,8 @@ fn preferred<'a>(list: &mut Reader<'a>) -> Result<Preferred<'a>, DerError> {
     Ok(Preferred { signature, key })
 }
 
-/// RFC 9654 §2.1: an OCTET STRING of 1 to 128 octets. Some clients forget to wrap it; that is echoed as it came.
+/// RFC 9654 §2.1: an OCTET STRING of 1 to 128 octets. Some clients forget to wrap it; that is
+/// echoed as it came.
 fn checked_nonce(value: &[u8]) -> Result<&[u8], RequestError> {
     let len = if value.first() == Some(&tag::OCTET_STRING) {
         let mut inner = Reader::new(value);
@@ -178,14 +196,20 @@ fn checked_nonce(value: &[u8]) -> Result<&[u8], RequestError> {
     } else {
         value.len()
     };
-    if (1..=128).contains(&len) { Ok(value) } else { Err(RequestError::Nonce) }
+    if (1..=128).contains(&len) {
+        Ok(value)
+    } else {
+        Err(RequestError::Nonce)
+    }
 }
 
 fn single<'a>(list: &mut Reader<'a>) -> Result<CertId<'a>, RequestError> {
     let mut request = list.sequence("a Request is not a SEQUENCE")?;
     let id = CertId::read(&mut request)?;
     if let Some(value) = request.optional(tag::context(0))?
-        && extensions(value.reader())?.iter().any(|extension| extension.critical)
+        && extensions(value.reader())?
+            .iter()
+            .any(|extension| extension.critical)
     {
         return Err(RequestError::Critical);
     }
@@ -201,10 +225,15 @@ impl<'a> CertId<'a> {
         let mut algorithm = fields.sequence("hashAlgorithm is not a SEQUENCE")?;
         let id = algorithm.content(tag::OID, "hashAlgorithm has no object identifier")?;
         // RFC 5754 §2: NULL or absent; clients send both.
-        let parameters = if algorithm.is_empty() { None } else { Some(algorithm.any()?) };
+        let parameters = if algorithm.is_empty() {
+            None
+        } else {
+            Some(algorithm.any()?)
+        };
         algorithm.finish("octets behind hashAlgorithm")?;
         let plain = parameters.is_none_or(|parameters| parameters.whole == [tag::NULL, 0]);
-        let name_hash = fields.content(tag::OCTET_STRING, "issuerNameHash is not an OCTET STRING")?;
+        let name_hash =
+            fields.content(tag::OCTET_STRING, "issuerNameHash is not an OCTET STRING")?;
         let key_hash = fields.content(tag::OCTET_STRING, "issuerKeyHash is not an OCTET STRING")?;
         let number = fields.value(tag::INTEGER, "serialNumber is not an INTEGER")?;
         fields.finish("octets behind a CertID")?;
@@ -216,7 +245,13 @@ impl<'a> CertId<'a> {
             Err(_) => None,
         };
         let algorithm = HashAlgorithm::from_oid(id).filter(|_| plain);
-        Ok(Self { der: cert_id.whole, algorithm, name_hash, key_hash, serial })
+        Ok(Self {
+            der: cert_id.whole,
+            algorithm,
+            name_hash,
+            key_hash,
+            serial,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
-//! Basic OCSP responses: written here, and read back ([`super::lint`]) before they are signed, always by [`Reader`], which shares
-//! nothing with the writer, and by `rasn-ocsp` where the answer will be kept.
+//! Basic OCSP responses: written here, and read back ([`super::lint`]) before they are signed,
+//! always by [`Reader`], which shares nothing with the writer, and by `rasn-ocsp` where the answer
+//! will be kept.
 
 use bytes::Bytes;
 
@@ -33,15 +34,25 @@ impl Signatory {
     /// Of a credential with this certificate, which has this key.
     pub fn new(certificate: &Certificate, key: &PublicKey) -> Result<Self, KeyError> {
         let algorithm = key.default_algorithm();
-        let mut spki = Reader::new(&certificate.spki).sequence("SubjectPublicKeyInfo is not a SEQUENCE")?;
+        let mut spki =
+            Reader::new(&certificate.spki).sequence("SubjectPublicKeyInfo is not a SEQUENCE")?;
         let mut kind = spki.sequence("the key's algorithm is not a SEQUENCE")?;
-        let id = kind.content(tag::OID, "the key's algorithm has no object identifier")?.to_vec();
-        let parameters = if kind.is_empty() { None } else { Some(kind.any()?.whole.to_vec()) };
+        let id = kind
+            .content(tag::OID, "the key's algorithm has no object identifier")?
+            .to_vec();
+        let parameters = if kind.is_empty() {
+            None
+        } else {
+            Some(kind.any()?.whole.to_vec())
+        };
         let hash = key_hash(key);
         Ok(Self {
             hash,
             // RFC 9919 §3.2.2: "byKey".
-            responder: write::value(tag::context(2), &[&write::value(tag::OCTET_STRING, &[&hash])]),
+            responder: write::value(
+                tag::context(2),
+                &[&write::value(tag::OCTET_STRING, &[&hash])],
+            ),
             // RFC 6960 §4.2.1: the delegate's certificate, once.
             certs: write::value(tag::context(0), &[&write::sequence(&[&certificate.der])]),
             algorithm,
@@ -58,8 +69,9 @@ impl Signatory {
     /// Whether its signatures are what a client prefers.
     pub fn is(&self, preferred: &Preferred<'_>) -> bool {
         let (id, parameters) = (&self.key.0[..], self.key.1.as_deref());
-        let key_fits =
-            preferred.key.is_none_or(|(wanted, with)| wanted == id && (with.is_none() || with == parameters));
+        let key_fits = preferred
+            .key
+            .is_none_or(|(wanted, with)| wanted == id && (with.is_none() || with == parameters));
         preferred.signature == self.identifier && key_fits
     }
 }
@@ -75,7 +87,8 @@ pub struct Response<'a> {
     pub window: Window,
     /// The nonce extension's value, if one was sent.
     pub nonce: Option<&'a [u8]>,
-    /// Since when certificates are answered for although they have expired (RFC 6960 §4.4.4), where that is so.
+    /// Since when certificates are answered for although they have expired (RFC 6960 §4.4.4), where
+    /// that is so.
     pub archive_cutoff: Option<Timestamp>,
     /// Who signs.
     pub signatory: &'a Signatory,
@@ -98,16 +111,35 @@ impl<'a> Response<'a> {
         let produced_at = write::generalized_time(self.window.this());
         let next = write::generalized_time(self.window.next());
         let cutoff = self.archive_cutoff.map_or(vec![], |time| {
-            let extension = write::extension(oid::OCSP_ARCHIVE_CUTOFF, false, &write::generalized_time(time));
+            let extension = write::extension(
+                oid::OCSP_ARCHIVE_CUTOFF,
+                false,
+                &write::generalized_time(time),
+            );
             write::value(tag::context(1), &[&write::sequence(&[&extension])])
         });
         // RFC 9919 §3.2.4: thisUpdate and nextUpdate, both always, never with a fraction.
-        let times = [&produced_at[..], &[tag::context(0), write::TIME_LEN as u8], &next, &cutoff].concat();
-        let single_len = |(id, status): (&CertId<'_>, &CertStatus)| id.der.len() + status_len(*status) + times.len();
+        let times = [
+            &produced_at[..],
+            &[tag::context(0), write::TIME_LEN as u8],
+            &next,
+            &cutoff,
+        ]
+        .concat();
+        let single_len = |(id, status): (&CertId<'_>, &CertStatus)| {
+            id.der.len() + status_len(*status) + times.len()
+        };
         let pairs = || self.cert_ids.iter().zip(self.statuses);
-        let list_len: usize = pairs().map(single_len).map(|len| write::header_len(len) + len).sum();
+        let list_len: usize = pairs()
+            .map(single_len)
+            .map(|len| write::header_len(len) + len)
+            .sum();
         let extensions = self.extensions();
-        let len = responder.len() + produced_at.len() + write::header_len(list_len) + list_len + extensions.len();
+        let len = responder.len()
+            + produced_at.len()
+            + write::header_len(list_len)
+            + list_len
+            + extensions.len();
         let tbs = Tbs::sequence(len, |out| {
             out.extend_from_slice(responder);
             out.extend_from_slice(&produced_at);
@@ -126,13 +158,19 @@ impl<'a> Response<'a> {
 
     /// `[1] { responseExtensions }`; RFC 9919 §3.2.1: none without need.
     fn extensions(&self) -> Vec<u8> {
-        let nonce = self.nonce.map(|nonce| write::extension(oid::OCSP_NONCE, false, nonce));
-        // RFC 6960 §4.4.8: "MUST be included in the OCSP response when that response contains a "revoked" status
-        // for a non-issued certificate", non-critical, and NULL.
-        let extended = self.is_extended().then(|| write::extension(oid::OCSP_EXTENDED_REVOKE, false, &[tag::NULL, 0]));
+        let nonce = self
+            .nonce
+            .map(|nonce| write::extension(oid::OCSP_NONCE, false, nonce));
+        // RFC 6960 §4.4.8: "MUST be included in the OCSP response when that response contains a
+        // "revoked" status for a non-issued certificate", non-critical, and NULL.
+        let extended = self
+            .is_extended()
+            .then(|| write::extension(oid::OCSP_EXTENDED_REVOKE, false, &[tag::NULL, 0]));
         match (nonce.unwrap_or_default(), extended.unwrap_or_default()) {
             (nonce, extended) if nonce.is_empty() && extended.is_empty() => vec![],
-            (nonce, extended) => write::value(tag::context(1), &[&write::sequence(&[&nonce, &extended])]),
+            (nonce, extended) => {
+                write::value(tag::context(1), &[&write::sequence(&[&nonce, &extended])])
+            }
         }
     }
 
@@ -141,7 +179,8 @@ impl<'a> Response<'a> {
     }
 }
 
-/// RFC 6960 §2.2: a certificate that was never issued is revoked since "January 1, 1970", and on hold.
+/// RFC 6960 §2.2: a certificate that was never issued is revoked since "January 1, 1970", and on
+/// hold.
 pub(super) fn revocation(status: CertStatus) -> Option<(Timestamp, Option<Reason>)> {
     match status {
         CertStatus::Good | CertStatus::Unknown => None,
@@ -151,7 +190,9 @@ pub(super) fn revocation(status: CertStatus) -> Option<(Timestamp, Option<Reason
 }
 
 fn status_len(status: CertStatus) -> usize {
-    2 + revocation(status).map_or(0, |(_, reason)| write::TIME_LEN + if reason.is_some() { 5 } else { 0 })
+    2 + revocation(status).map_or(0, |(_, reason)| {
+        write::TIME_LEN + if reason.is_some() { 5 } else { 0 }
+    })
 }
 
 fn put_status(out: &mut Vec<u8>, status: CertStatus) {
@@ -163,7 +204,9 @@ fn put_status(out: &mut Vec<u8>, status: CertStatus) {
                 out.extend_from_slice(&[tag::context(0), 3, tag::ENUMERATED, 1, reason.code()]);
             }
         }
-        None if status == CertStatus::Good => out.extend_from_slice(&[tag::context_primitive(0), 0]),
+        None if status == CertStatus::Good => {
+            out.extend_from_slice(&[tag::context_primitive(0), 0])
+        }
         None => out.extend_from_slice(&[tag::context_primitive(2), 0]),
     }
 }
@@ -193,8 +236,11 @@ impl Document for Response<'_> {
     /// `OCSPResponse` around the signed `BasicOCSPResponse`, written once from the outside in.
     fn assemble(&self, tbs: Tbs, _algorithm: SignatureAlgorithm, signature: &[u8]) -> Bytes {
         let around = |len: usize| write::header_len(len) + len;
-        let Signatory { identifier, certs, .. } = self.signatory;
-        let basic = tbs.bytes().len() + identifier.len() + around(1 + signature.len()) + certs.len();
+        let Signatory {
+            identifier, certs, ..
+        } = self.signatory;
+        let basic =
+            tbs.bytes().len() + identifier.len() + around(1 + signature.len()) + certs.len();
         let octets = around(basic);
         let bytes = oid::OCSP_BASIC.len() + 2 + around(octets);
         let explicit = around(bytes);
@@ -229,8 +275,14 @@ mod tests {
         CertStatus::Good,
         CertStatus::Unknown,
         CertStatus::NeverIssued,
-        CertStatus::Revoked { at: at(1_700_000_000), reason: None },
-        CertStatus::Revoked { at: at(1_700_000_001), reason: Some(Reason::KeyCompromise) },
+        CertStatus::Revoked {
+            at: at(1_700_000_000),
+            reason: None,
+        },
+        CertStatus::Revoked {
+            at: at(1_700_000_001),
+            reason: Some(Reason::KeyCompromise),
+        },
     ];
 
     const fn at(seconds: u64) -> Timestamp {
@@ -243,8 +295,14 @@ mod tests {
     fn signatory() -> Signatory {
         Signatory {
             hash: [7; 20],
-            responder: write::value(tag::context(2), &[&write::value(tag::OCTET_STRING, &[&[7; 20]])]),
-            certs: write::value(tag::context(0), &[&write::sequence(&[&write::sequence(&[])])]),
+            responder: write::value(
+                tag::context(2),
+                &[&write::value(tag::OCTET_STRING, &[&[7; 20]])],
+            ),
+            certs: write::value(
+                tag::context(0),
+                &[&write::sequence(&[&write::sequence(&[])])],
+            ),
             algorithm: SignatureAlgorithm::Es256,
             identifier: SignatureAlgorithm::Es256.identifier(),
             key: (vec![1], None),
@@ -260,19 +318,34 @@ mod tests {
     /// Runs with a response that has one of everything.
     fn with_response(run: impl Fn(Response<'_>)) {
         let (signatory, ders) = (signatory(), [1, 2, 3, 4, 5].map(cert_id));
-        let ids: Vec<_> = ders.iter().map(|der| CertId::read(&mut Reader::new(der)).unwrap()).collect();
+        let ids: Vec<_> = ders
+            .iter()
+            .map(|der| CertId::read(&mut Reader::new(der)).unwrap())
+            .collect();
         let nonce = write::value(tag::OCTET_STRING, &[&[3; 32]]);
         let window = Window::new(at(1_790_000_000), at(1_790_043_200)).unwrap();
         for archive_cutoff in [None, Some(at(1_600_000_000))] {
             for nonce in [None, Some(&nonce[..])] {
                 let (cert_ids, statuses) = (&ids[..], &STATUSES[..]);
-                run(Response { cert_ids, statuses, window, nonce, archive_cutoff, signatory: &signatory });
+                run(Response {
+                    cert_ids,
+                    statuses,
+                    window,
+                    nonce,
+                    archive_cutoff,
+                    signatory: &signatory,
+                });
             }
         }
     }
 
     fn tbs(response: Response<'_>) -> Vec<u8> {
-        response.draft().lint(&Reading::Both).unwrap().to_be_signed().to_vec()
+        response
+            .draft()
+            .lint(&Reading::Both)
+            .unwrap()
+            .to_be_signed()
+            .to_vec()
     }
 
     #[test]
@@ -281,7 +354,15 @@ mod tests {
             assert!(!tbs(response).is_empty());
             for (id, status) in response.cert_ids.iter().zip(&STATUSES) {
                 let (cert_ids, statuses) = (std::slice::from_ref(id), std::slice::from_ref(status));
-                assert!(!tbs(Response { cert_ids, statuses, ..response }).is_empty(), "{status:?}");
+                assert!(
+                    !tbs(Response {
+                        cert_ids,
+                        statuses,
+                        ..response
+                    })
+                    .is_empty(),
+                    "{status:?}"
+                );
             }
         });
     }
@@ -294,12 +375,23 @@ mod tests {
             for bit in 0..good.len() * 8 {
                 let mut bad = good.clone();
                 bad[bit / 8] ^= 1 << (bit % 8);
-                assert!(!response.lint(&bad, &Reading::Own).0.is_empty(), "bit {bit}");
+                assert!(
+                    !response.lint(&bad, &Reading::Own).0.is_empty(),
+                    "bit {bit}"
+                );
             }
             for len in 0..good.len() {
-                assert!(!response.lint(&good[..len], &Reading::Own).0.is_empty(), "{len} octets");
+                assert!(
+                    !response.lint(&good[..len], &Reading::Own).0.is_empty(),
+                    "{len} octets"
+                );
             }
-            assert!(!response.lint(&[&good[..], &[0]].concat(), &Reading::Own).0.is_empty());
+            assert!(
+                !response
+                    .lint(&[&good[..], &[0]].concat(), &Reading::Own)
+                    .0
+                    .is_empty()
+            );
         });
     }
 
@@ -307,18 +399,44 @@ mod tests {
     fn an_answer_to_another_question_is_found() {
         with_response(|response| {
             let good = tbs(response);
-            let fewer = Response { cert_ids: &response.cert_ids[1..], statuses: &STATUSES[1..], ..response };
+            let fewer = Response {
+                cert_ids: &response.cert_ids[1..],
+                statuses: &STATUSES[1..],
+                ..response
+            };
             let swapped: Vec<_> = STATUSES.into_iter().rev().collect();
-            let swapped = Response { statuses: &swapped, ..response };
-            let stranger = Signatory { hash: [8; 20], ..signatory() };
-            let stranger = Response { signatory: &stranger, ..response };
-            let nonce = Response { nonce: Some(&[4, 1, 0]), ..response };
-            let cutoff = Response { archive_cutoff: Some(at(5)), ..response };
-            for (what, other) in
-                [("fewer", fewer), ("swapped", swapped), ("stranger", stranger), ("nonce", nonce), ("cutoff", cutoff)]
-            {
+            let swapped = Response {
+                statuses: &swapped,
+                ..response
+            };
+            let stranger = Signatory {
+                hash: [8; 20],
+                ..signatory()
+            };
+            let stranger = Response {
+                signatory: &stranger,
+                ..response
+            };
+            let nonce = Response {
+                nonce: Some(&[4, 1, 0]),
+                ..response
+            };
+            let cutoff = Response {
+                archive_cutoff: Some(at(5)),
+                ..response
+            };
+            for (what, other) in [
+                ("fewer", fewer),
+                ("swapped", swapped),
+                ("stranger", stranger),
+                ("nonce", nonce),
+                ("cutoff", cutoff),
+            ] {
                 for reading in [Reading::Own, Reading::Both] {
-                    assert!(!other.lint(&good, &reading).0.is_empty(), "{what} {reading:?}");
+                    assert!(
+                        !other.lint(&good, &reading).0.is_empty(),
+                        "{what} {reading:?}"
+                    );
                 }
             }
         });
@@ -342,11 +460,18 @@ mod tests {
         use crate::core::key_pair::{NewKey, PemKey, generate};
         let (pem, spki) = generate(NewKey::P256).unwrap();
         let public = PublicKey::from_spki(&spki).unwrap();
-        let key = PemKey::from_pem(pem.as_bytes(), &public).unwrap().prove(public.clone()).unwrap();
+        let key = PemKey::from_pem(pem.as_bytes(), &public)
+            .unwrap()
+            .prove(public.clone())
+            .unwrap();
         with_response(|response| {
             let message = tbs(response);
-            let fleeting = key.seal_fleeting(response.draft().lint(&Reading::Own).unwrap()).unwrap();
-            let kept = key.seal(response.draft().lint(&Reading::Both).unwrap(), &()).unwrap();
+            let fleeting = key
+                .seal_fleeting(response.draft().lint(&Reading::Own).unwrap())
+                .unwrap();
+            let kept = key
+                .seal(response.draft().lint(&Reading::Both).unwrap(), &())
+                .unwrap();
             for bytes in [fleeting.bytes(), kept.bytes()] {
                 let read: rasn_ocsp::OcspResponse = rasn::der::decode(bytes).unwrap();
                 assert_eq!(rasn::der::encode(&read).unwrap(), bytes);

@@ -1,5 +1,5 @@
-//! From a CRL, DER or PEM: believed only under the certificate of the CA that issued it. That it went stale long ago
-//! does not matter; what it revoked is revoked.
+//! From a CRL, DER or PEM: believed only under the certificate of the CA that issued it. That it
+//! went stale long ago does not matter; what it revoked is revoked.
 
 use super::{Content, once};
 use crate::core::{
@@ -17,7 +17,8 @@ pub(super) fn read(bytes: &[u8], signer: &Certificate) -> Result<Content, String
     let der = match bytes.starts_with(b"-----BEGIN") {
         false => bytes,
         true => {
-            let (label, content) = der::pem::decode_vec(bytes).map_err(|error| format!("it is not PEM: {error}"))?;
+            let (label, content) =
+                der::pem::decode_vec(bytes).map_err(|error| format!("it is not PEM: {error}"))?;
             if label != "X509 CRL" {
                 return Err(format!("it is PEM of a {label}, not of an X509 CRL"));
             }
@@ -29,13 +30,18 @@ pub(super) fn read(bytes: &[u8], signer: &Certificate) -> Result<Content, String
     verify(&signed, signer)?;
     understand(&signed.crl)?;
     let number = number(&signed.crl)?;
-    let mut content = Content { number, ..Content::default() };
+    let mut content = Content {
+        number,
+        ..Content::default()
+    };
     for (at, entry) in signed.crl.entries().enumerate() {
         let entry = entry.map_err(|error| error.to_string())?;
         if entry.reason == Some(REMOVE_FROM_CRL) {
             content.left_out += 1;
         } else {
-            content.requests.push(request(&entry, at + 1).map_err(|error| error.to_string())?);
+            content
+                .requests
+                .push(request(&entry, at + 1).map_err(|error| error.to_string())?);
         }
     }
     content.requests = once(content.requests);
@@ -44,23 +50,33 @@ pub(super) fn read(bytes: &[u8], signer: &Certificate) -> Result<Content, String
 
 fn verify(signed: &SignedCrl<'_>, signer: &Certificate) -> Result<(), String> {
     if signed.crl.issuer != signer.subject {
-        return Err("it is the CRL of another issuer; name that CA's certificate with --ca-cert".to_owned());
+        return Err(
+            "it is the CRL of another issuer; name that CA's certificate with --ca-cert".to_owned(),
+        );
     }
-    let algorithm = signed.signature_algorithm().ok_or("its signature algorithm is not supported")?;
+    let algorithm = signed
+        .signature_algorithm()
+        .ok_or("its signature algorithm is not supported")?;
     let key = signer.public_key().map_err(|error| error.to_string())?;
     match key.verifies(algorithm, signed.crl.tbs, signed.signature) {
         true => Ok(()),
-        false => Err("its signature does not verify under the CA's key: it is damaged or another key's".to_owned()),
+        false => Err(
+            "its signature does not verify under the CA's key: it is damaged or another key's"
+                .to_owned(),
+        ),
     }
 }
 
-/// RFC 5280 §5.2: "If a CRL contains a critical extension that the application cannot process, then the application
-/// MUST NOT use that CRL". The scope does not matter here, except that entries must be this issuer's own.
+/// RFC 5280 §5.2: "If a CRL contains a critical extension that the application cannot process, then
+/// the application MUST NOT use that CRL". The scope does not matter here, except that entries must
+/// be this issuer's own.
 fn understand(crl: &CrlRef<'_>) -> Result<(), String> {
     for extension in &crl.extensions {
         match extension.id {
             oid::ISSUING_DISTRIBUTION_POINT if is_indirect(extension.value) => {
-                return Err("it is an indirect CRL, which lists other issuers' certificates too".to_owned());
+                return Err(
+                    "it is an indirect CRL, which lists other issuers' certificates too".to_owned(),
+                );
             }
             oid::ISSUING_DISTRIBUTION_POINT | oid::DELTA_CRL_INDICATOR => {}
             _ if extension.critical => return Err(CrlError::Critical("it").to_string()),
@@ -87,15 +103,23 @@ fn is_indirect(value: &[u8]) -> bool {
 fn number(crl: &CrlRef<'_>) -> Result<Option<crate::core::serial::CrlNumber>, String> {
     match crl.extension(oid::CRL_NUMBER) {
         None => Ok(None),
-        Some(_) => match crl.number().filter(|number| i64::try_from(number.get()).is_ok()) {
+        Some(_) => match crl
+            .number()
+            .filter(|number| i64::try_from(number.get()).is_ok())
+        {
             Some(number) => Ok(Some(number)),
-            None => Err("its CRL number is malformed or above 2^63 - 1, so none of ours could follow it".to_owned()),
+            None => Err(
+                "its CRL number is malformed or above 2^63 - 1, so none of ours could follow it"
+                    .to_owned(),
+            ),
         },
     }
 }
 
 fn request(entry: &Entry, at: usize) -> Result<Request, CrlError> {
-    let reason = entry.reason().map_err(|code| CrlError::Reason { entry: at, code })?;
+    let reason = entry
+        .reason()
+        .map_err(|code| CrlError::Reason { entry: at, code })?;
     let action = Action::Revoke {
         at: entry.revoked_at,
         is_dated: true,
@@ -103,5 +127,9 @@ fn request(entry: &Entry, at: usize) -> Result<Request, CrlError> {
         invalidity_date: entry.invalidity_date,
         amend: false,
     };
-    Ok(Request { serial: entry.serial, action, not_after: None })
+    Ok(Request {
+        serial: entry.serial,
+        action,
+        not_after: None,
+    })
 }

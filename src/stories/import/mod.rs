@@ -1,7 +1,7 @@
 //! Taking over another CA's revocations: from its CRL, or from JSON Lines.
 //!
-//! A file is taken whole or refused whole, before anything is committed; nothing is ever un-revoked; operation it again
-//! changes nothing.
+//! A file is taken whole or refused whole, before anything is committed; nothing is ever
+//! un-revoked; operation it again changes nothing.
 
 mod crl;
 mod jsonl;
@@ -104,7 +104,10 @@ pub async fn import(
     now: Timestamp,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Report, ImportError> {
-    let contents: Vec<_> = files.iter().map(|file| read(ca, origin, file, now)).collect::<Result<_, _>>()?;
+    let contents: Vec<_> = files
+        .iter()
+        .map(|file| read(ca, origin, file, now))
+        .collect::<Result<_, _>>()?;
     let number = contents.iter().filter_map(|content| content.number).max();
     let index = |error: &dyn std::fmt::Display| ImportError::Index(error.to_string());
     let mut report = Report {
@@ -121,7 +124,9 @@ pub async fn import(
         report.seq = seq;
     } else {
         if let Some(number) = number {
-            revoke::raise_number(ca, number).await.map_err(|error| index(&error))?;
+            revoke::raise_number(ca, number)
+                .await
+                .map_err(|error| index(&error))?;
         }
         let mut done = 0;
         for content in &contents {
@@ -140,31 +145,44 @@ pub async fn import(
 }
 
 fn read(ca: &Ca, origin: &Origin<'_>, file: &Path, now: Timestamp) -> Result<Content, ImportError> {
-    let refused = |what: String| ImportError::File { file: file.to_owned(), what };
+    let refused = |what: String| ImportError::File {
+        file: file.to_owned(),
+        what,
+    };
     let bytes = std::fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
     let content = match origin.form {
         Form::Crl => crl::read(&bytes, origin.signer.unwrap_or(ca.issuer.certificate())),
         Form::Jsonl => jsonl::read(&bytes),
     };
     let content = content.map_err(refused)?;
-    let ahead = content.requests.iter().find_map(|request| match request.action {
-        Action::Revoke { at, .. } if at > now => Some((request.serial, at)),
-        _ => None,
-    });
+    let ahead = content
+        .requests
+        .iter()
+        .find_map(|request| match request.action {
+            Action::Revoke { at, .. } if at > now => Some((request.serial, at)),
+            _ => None,
+        });
     match ahead {
-        Some((serial, at)) => Err(refused(format!("serial {serial} was revoked at {at}, which lies in the future"))),
+        Some((serial, at)) => Err(refused(format!(
+            "serial {serial} was revoked at {at}, which lies in the future"
+        ))),
         None => Ok(content),
     }
 }
 
 /// How many requests would change something, and the newest change set.
 async fn preview(ca: &Ca, contents: &[Content]) -> Result<(usize, u64), ImportError> {
-    let replica = replicate::level(ca, None).await.map_err(|error| ImportError::Index(error.to_string()))?;
+    let replica = replicate::level(ca, None)
+        .await
+        .map_err(|error| ImportError::Index(error.to_string()))?;
     let mut merged = HashMap::new();
     let mut changed = 0;
     for request in contents.iter().flat_map(|content| &content.requests) {
-        let known = merged.get(&request.serial).or_else(|| replica.get(&request.serial));
-        let change = revocation::merge(known, request).map_err(|error| ImportError::Index(error.to_string()))?;
+        let known = merged
+            .get(&request.serial)
+            .or_else(|| replica.get(&request.serial));
+        let change = revocation::merge(known, request)
+            .map_err(|error| ImportError::Index(error.to_string()))?;
         if let Some((_, status)) = change {
             merged.insert(request.serial, status);
             changed += 1;
@@ -182,12 +200,18 @@ fn once(requests: Vec<Request>) -> Vec<Request> {
     let mut places: HashMap<Serial, usize> = HashMap::with_capacity(requests.len());
     let mut kept: Vec<Request> = Vec::with_capacity(requests.len());
     for request in requests {
-        match places.get(&request.serial).and_then(|&place| kept.get_mut(place)) {
+        match places
+            .get(&request.serial)
+            .and_then(|&place| kept.get_mut(place))
+        {
             None => {
                 places.insert(request.serial, kept.len());
                 kept.push(request);
             }
-            Some(earlier) if date(earlier).is_none() || date(&request).is_some_and(|at| Some(at) < date(earlier)) => {
+            Some(earlier)
+                if date(earlier).is_none()
+                    || date(&request).is_some_and(|at| Some(at) < date(earlier)) =>
+            {
                 *earlier = request;
             }
             Some(_) => {}

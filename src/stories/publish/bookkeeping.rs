@@ -1,4 +1,5 @@
-//! What is written down of a CRL: its label, the index's row about it, and what stands beside it on the shelf.
+//! What is written down of a CRL: its label, the index's row about it, and what stands beside it on
+//! the shelf.
 
 use super::{Pass, PublishError, World};
 use crate::{
@@ -30,7 +31,11 @@ pub(super) fn label(checked: &Checked<Crl>, replica: &Replica) -> Label {
 }
 
 /// What follows when a CRL is on the shelf.
-pub(super) async fn behind(pass: &mut Pass<'_>, checked: &Checked<Crl>, label: &Label) -> Result<(), PublishError> {
+pub(super) async fn behind(
+    pass: &mut Pass<'_>,
+    checked: &Checked<Crl>,
+    label: &Label,
+) -> Result<(), PublishError> {
     let crl = checked.document();
     let published = Published {
         seq: label.seq,
@@ -40,11 +45,13 @@ pub(super) async fn behind(pass: &mut Pass<'_>, checked: &Checked<Crl>, label: &
         next_update: crl.window.next(),
         published_at: pass.now,
     };
-    confirm(pass, crl.scope, &published, crl.number).await.map_err(PublishError::Confirm)
+    confirm(pass, crl.scope, &published, crl.number)
+        .await
+        .map_err(PublishError::Confirm)
 }
 
-/// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does not overwrite a
-/// newer one's.
+/// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does
+/// not overwrite a newer one's.
 async fn confirm(
     pass: &mut Pass<'_>,
     scope: Scope,
@@ -55,7 +62,9 @@ async fn confirm(
     let key = scope.key();
     loop {
         let found = ca.index.scope(&ca.name, &key).await?;
-        let (row, version) = found.map_or((None, Version::Absent), |(row, version)| (Some(row), version));
+        let (row, version) = found.map_or((None, Version::Absent), |(row, version)| {
+            (Some(row), version)
+        });
         let newer = row
             .as_ref()
             .and_then(|row| row.published.as_ref())
@@ -64,8 +73,15 @@ async fn confirm(
             return Ok(());
         }
         let number = row.map_or(number, |row| row.number.max(number));
-        let row = ScopeRow { number, published: Some(published.clone()) };
-        match ca.index.put_scope(&ca.name, &key, row.clone(), version.clone()).await {
+        let row = ScopeRow {
+            number,
+            published: Some(published.clone()),
+        };
+        match ca
+            .index
+            .put_scope(&ca.name, &key, row.clone(), version.clone())
+            .await
+        {
             Err(error) if error.kind == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
             Ok(written) => {
@@ -78,38 +94,66 @@ async fn confirm(
     }
 }
 
-/// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from the CRL.
+/// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from
+/// the CRL.
 pub(super) async fn finish(pass: &mut Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
     let previous = world.previous();
-    let (Some(found), Some(crl)) = (&world.found, previous.as_ref().map(Previous::crl)) else { return Ok(()) };
+    let (Some(found), Some(crl)) = (&world.found, previous.as_ref().map(Previous::crl)) else {
+        return Ok(());
+    };
     let known = world.row.as_ref().and_then(|row| row.published.as_ref());
-    let label = found.label.as_ref().and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
+    let label = found
+        .label
+        .as_ref()
+        .and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
     if known.is_none_or(|known| known.sha256 != found.sha256)
-        && let (Some((seq, hash)), Some(number), Some(next_update)) = (label, crl.number(), crl.next_update)
+        && let (Some((seq, hash)), Some(number), Some(next_update)) =
+            (label, crl.number(), crl.next_update)
     {
         let this_update = crl.this_update;
         let sha256 = found.sha256.clone();
-        let published = Published { seq, hash, sha256, this_update, next_update, published_at: pass.now };
-        confirm(pass, world.scope, &published, number).await.map_err(PublishError::Confirm)?;
+        let published = Published {
+            seq,
+            hash,
+            sha256,
+            this_update,
+            next_update,
+            published_at: pass.now,
+        };
+        confirm(pass, world.scope, &published, number)
+            .await
+            .map_err(PublishError::Confirm)?;
     }
     match world.scope {
-        Scope::Full => derive(pass.ca, found.crl.bytes(), false).await.map_err(PublishError::Replace),
+        Scope::Full => derive(pass.ca, found.crl.bytes(), false)
+            .await
+            .map_err(PublishError::Replace),
         Scope::Delta | Scope::Shard(_) => Ok(()),
     }
 }
 
 const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");
 
-/// What stands beside the full CRL on the shelf and follows from it: its PEM twin, and the CA certificate. A new CRL's
-/// twin is written without a look at the old one, which may be large.
+/// What stands beside the full CRL on the shelf and follows from it: its PEM twin, and the CA
+/// certificate. A new CRL's twin is written without a look at the old one, which may be large.
 pub(super) async fn derive(ca: &Ca, crl: &[u8], is_new: bool) -> Result<(), DriverError> {
     let pem = write::pem("X509 CRL", crl).into_bytes();
     if pem.len() as u64 > MOST_OCTETS {
-        tracing::warn!(issuer = ca.name, octets = pem.len(), "the PEM twin of the CRL is too large, and left as it is");
+        tracing::warn!(
+            issuer = ca.name,
+            octets = pem.len(),
+            "the PEM twin of the CRL is too large, and left as it is"
+        );
     } else if is_new {
         ca.shelf.put_derived(PEM.0, PEM.1, pem).await?;
     } else {
         ca.shelf.keep_derived(PEM.0, PEM.1, pem).await?;
     }
-    ca.shelf.keep_derived(".cer", "application/pkix-cert", ca.issuer.certificate().der.clone()).await
+    ca.shelf
+        .keep_derived(
+            ".cer",
+            "application/pkix-cert",
+            ca.issuer.certificate().der.clone(),
+        )
+        .await
 }

@@ -10,7 +10,10 @@ use crate::{
 };
 
 /// Publishes the shards that are due, and adds to `outcome` what came of it.
-pub(super) async fn publish(pass: &mut Pass<'_>, outcome: &mut Outcome) -> Result<(), PublishError> {
+pub(super) async fn publish(
+    pass: &mut Pass<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), PublishError> {
     if pass.ca.crl.shards().next().is_some() || outcome.published {
         same_count(pass).await?;
     }
@@ -42,7 +45,9 @@ pub(super) async fn publish(pass: &mut Pass<'_>, outcome: &mut Outcome) -> Resul
         outcome.number = outcome.number.max(Some(number));
         outcome.add(&issued);
         match issued {
-            Issued::Out(..) if !outcome.published => (outcome.published, outcome.reason) = (true, reason),
+            Issued::Out(..) if !outcome.published => {
+                (outcome.published, outcome.reason) = (true, reason)
+            }
             Issued::Dry(_) if outcome.reason == Reason::NotDue => outcome.reason = reason,
             Issued::Lost => {
                 outcome.reason = Reason::LostRace;
@@ -59,8 +64,9 @@ pub(super) async fn publish(pass: &mut Pass<'_>, outcome: &mut Outcome) -> Resul
     Ok(())
 }
 
-/// A certificate names its shard for life, so the number of shards stays what it was when there first were any
-/// (Mozilla policy §6.1.2, BR §7.2). The index has a row for each shard, the last one's made first: the highest tells.
+/// A certificate names its shard for life, so the number of shards stays what it was when there
+/// first were any (Mozilla policy §6.1.2, BR §7.2). The index has a row for each shard, the last
+/// one's made first: the highest tells.
 async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
     let ca = pass.ca;
     let mut was = 1;
@@ -82,12 +88,29 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
     if pass.options.dry_run {
         return Ok(());
     }
-    let number = pass.line.row.as_ref().map(|row| row.number).or(pass.line.number);
+    let number = pass
+        .line
+        .row
+        .as_ref()
+        .map(|row| row.number)
+        .or(pass.line.number);
     let Some(number) = number else { return Ok(()) };
     for shard in ca.crl.shards().rev() {
-        let (key, empty) = (Scope::Shard(shard).key(), ScopeRow { number, published: None });
-        match ca.index.put_scope(&ca.name, &key, empty, Version::Absent).await {
-            Err(error) if error.kind != ErrorKind::Conflict => return Err(PublishError::Number(error)),
+        let (key, empty) = (
+            Scope::Shard(shard).key(),
+            ScopeRow {
+                number,
+                published: None,
+            },
+        );
+        match ca
+            .index
+            .put_scope(&ca.name, &key, empty, Version::Absent)
+            .await
+        {
+            Err(error) if error.kind != ErrorKind::Conflict => {
+                return Err(PublishError::Number(error));
+            }
             _ => {}
         }
     }
@@ -95,6 +118,10 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
 }
 
 async fn row(pass: &Pass<'_>, shard: Shard) -> Result<Option<ScopeRow>, PublishError> {
-    let found = pass.ca.index.scope(&pass.ca.name, &Scope::Shard(shard).key()).await;
+    let found = pass
+        .ca
+        .index
+        .scope(&pass.ca.name, &Scope::Shard(shard).key())
+        .await;
     Ok(found.map_err(PublishError::Number)?.map(|(row, _)| row))
 }

@@ -38,23 +38,30 @@ const MOST_SETS: usize = 1 << 16;
 /// How often to start again when the head moves on while the journal is read.
 const MOVES: usize = 100;
 
-/// Whether a CRL that was made from this point of a journal was made from ours. An index that was lost, emptied or
-/// put back from a backup does not know it.
+/// Whether a CRL that was made from this point of a journal was made from ours. An index that was
+/// lost, emptied or put back from a backup does not know it.
 pub async fn remembers(ca: &Ca, label: &Label) -> Result<bool, DriverError> {
-    let Some(before) = label.seq.checked_sub(1) else { return Ok(true) };
+    let Some(before) = label.seq.checked_sub(1) else {
+        return Ok(true);
+    };
     let found = ca.index.journal(&ca.name, before, 1).await?;
-    Ok(found.first().is_some_and(|linked| linked.hash.to_string() == label.hash))
+    Ok(found
+        .first()
+        .is_some_and(|linked| linked.hash.to_string() == label.hash))
 }
 
-/// The next change sets up to `head`: so many that merging them costs in proportion to what they are, and no more
-/// than is good for memory.
+/// The next change sets up to `head`: so many that merging them costs in proportion to what they
+/// are, and no more than is good for memory.
 async fn read_on(ca: &Ca, fold: &Fold, head: u64) -> Result<Vec<Linked>, DriverError> {
     let (mut sets, mut rows, mut seq) = (vec![], 0, fold.seq());
     while seq < head && rows <= fold.base_len() / 8 && sets.len() < MOST_SETS {
         let page = ca.index.journal(&ca.name, seq, PAGE).await?;
         let Some(last) = page.last() else { break };
         seq = last.set.seq;
-        rows += page.iter().map(|linked| linked.set.changes.len()).sum::<usize>();
+        rows += page
+            .iter()
+            .map(|linked| linked.set.changes.len())
+            .sum::<usize>();
         sets.extend(page);
     }
     Ok(sets)
@@ -62,7 +69,10 @@ async fn read_on(ca: &Ca, fold: &Fold, head: u64) -> Result<Vec<Linked>, DriverE
 
 /// Reads the index, or what is new in it since `known`, until it is level with the head.
 pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelError> {
-    let distrust = |error| LevelError::Replica { name: ca.name.clone(), error };
+    let distrust = |error| LevelError::Replica {
+        name: ca.name.clone(),
+        error,
+    };
     let genesis = || Fold::new(&ca.issuer.spki_hash());
     let mut fold = match known {
         Some(known) => known.resume(),
@@ -74,20 +84,27 @@ pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelErr
             let head = Head::genesis(&ca.issuer.spki_hash());
             return match known {
                 // The head was there before: the index was emptied under us.
-                Some(known) if known.head().seq > 0 => {
-                    Err(distrust(ReplicaError::Behind { head: 0, journal: known.head().seq }))
-                }
+                Some(known) if known.head().seq > 0 => Err(distrust(ReplicaError::Behind {
+                    head: 0,
+                    journal: known.head().seq,
+                })),
                 _ => empty.level(&head).map_err(distrust),
             };
         };
         if head.seq < fold.seq() {
             // What was read before this head was read is newer than it: the index went back.
-            return Err(distrust(ReplicaError::Behind { head: head.seq, journal: fold.seq() }));
+            return Err(distrust(ReplicaError::Behind {
+                head: head.seq,
+                journal: fold.seq(),
+            }));
         }
         while fold.seq() < head.seq {
             let sets = read_on(ca, &fold, head.seq).await?;
             if sets.is_empty() {
-                return Err(distrust(ReplicaError::Behind { head: head.seq, journal: fold.seq() }));
+                return Err(distrust(ReplicaError::Behind {
+                    head: head.seq,
+                    journal: fold.seq(),
+                }));
             }
             fold.read(&sets).map_err(distrust)?;
         }
@@ -96,6 +113,9 @@ pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelErr
         }
         // Commits came between reading the head and the journal; look at the head again.
     }
-    let error = ReplicaError::Behind { head: 0, journal: fold.seq() };
+    let error = ReplicaError::Behind {
+        head: 0,
+        journal: fold.seq(),
+    };
     Err(distrust(error))
 }

@@ -1,4 +1,5 @@
-//! Answers that are kept: a bounded cache, and how its content stays true and fresh without anybody waiting for it.
+//! Answers that are kept: a bounded cache, and how its content stays true and fresh without anybody
+//! waiting for it.
 
 use std::{
     cell::RefCell,
@@ -78,27 +79,39 @@ impl Signed {
     /// Whether it may still be given for an answer to `question`.
     fn answers(&self, question: &Question<'_>, now: Timestamp) -> bool {
         self.about.as_ref().is_some_and(|about| {
-            now < self.replace_at && about.status == question.status && about.is_of_a_good_signer(question.known, now)
+            now < self.replace_at
+                && about.status == question.status
+                && about.is_of_a_good_signer(question.known, now)
         })
     }
 }
 
 impl About {
-    /// What another credential signed before this one was there stays good, unless that one was revoked.
+    /// What another credential signed before this one was there stays good, unless that one was
+    /// revoked.
     fn is_of_a_good_signer(&self, known: &Known, now: Timestamp) -> bool {
         let mut current = known.usable(now).filter(|(place, _)| *place == self.place);
         current.any(|(_, credential)| credential.certificate.serial == self.signer)
-            || known.replica.as_ref().is_some_and(|(index, _)| !index.get(&self.signer).is_some_and(Status::is_listed))
+            || known
+                .replica
+                .as_ref()
+                .is_some_and(|(index, _)| !index.get(&self.signer).is_some_and(Status::is_listed))
     }
 
     fn is_by_another_than(&self, known: &Known, now: Timestamp) -> bool {
-        known.usable(now).any(|(place, one)| place == self.place && one.certificate.serial != self.signer)
+        known
+            .usable(now)
+            .any(|(place, one)| place == self.place && one.certificate.serial != self.signer)
     }
 }
 
 impl Responder {
     /// The kept answer, or a new one. Where several ask for the same at once, one signs.
-    pub(super) fn kept(&self, question: &Question<'_>, now: Timestamp) -> Result<Arc<Signed>, Refused> {
+    pub(super) fn kept(
+        &self,
+        question: &Question<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Signed>, Refused> {
         let longer;
         let key = match question.place {
             0 => question.id.der,
@@ -112,7 +125,8 @@ impl Responder {
                 kept.mark_hot();
                 return Ok(kept);
             }
-            self.cache.remove_if(key, |kept| !kept.answers(question, now));
+            self.cache
+                .remove_if(key, |kept| !kept.answers(question, now));
         }
         match self.cache.get_value_or_guard(key, Some(SIGNING)) {
             GuardResult::Value(kept) if kept.answers(question, now) => Ok(kept),
@@ -127,15 +141,36 @@ impl Responder {
         }
     }
 
-    fn sign_kept(&self, question: &Question<'_>, purpose: Purpose, now: Timestamp) -> Result<Arc<Signed>, Refused> {
-        let credential = question.known.usable(now).find(|(place, _)| *place == question.place);
-        let (place, credential) = credential.ok_or_else(|| later("there is no valid credential"))?;
-        let Question { issuer, id, status, level_at, .. } = question;
+    fn sign_kept(
+        &self,
+        question: &Question<'_>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Arc<Signed>, Refused> {
+        let credential = question
+            .known
+            .usable(now)
+            .find(|(place, _)| *place == question.place);
+        let (place, credential) =
+            credential.ok_or_else(|| later("there is no valid credential"))?;
+        let Question {
+            issuer,
+            id,
+            status,
+            level_at,
+            ..
+        } = question;
         let (cert_ids, statuses) = (std::slice::from_ref(id), std::slice::from_ref(status));
-        let asked = Asked { cert_ids, nonce: None, statuses, level_at: *level_at };
+        let asked = Asked {
+            cert_ids,
+            nonce: None,
+            statuses,
+            level_at: *level_at,
+        };
         let mut signed = self.sign(*issuer, &asked, credential, purpose, now)?;
         let left = signed.replace_at.since(now);
-        // Between half and three quarters of its time, so that what was signed at once is not replaced at once.
+        // Between half and three quarters of its time, so that what was signed at once is not
+        // replaced at once.
         let spread = left / 4 * u32::from(id.der.last().copied().unwrap_or_default()) / 256;
         signed.about = Some(About {
             issuer: *issuer,
@@ -149,9 +184,9 @@ impl Responder {
         Ok(Arc::new(signed))
     }
 
-    /// Drops kept answers that are no longer true, and replaces those that are asked for before they are too old, or
-    /// when there is another credential: so no request for them waits for a signature. Bounded work; what is left is
-    /// done the next time.
+    /// Drops kept answers that are no longer true, and replaces those that are asked for before
+    /// they are too old, or when there is another credential: so no request for them waits for a
+    /// signature. Bounded work; what is left is done the next time.
     pub async fn tend(&self, now: Timestamp) {
         let due = self.sweep(now);
         for some in due.chunks(AT_ONCE) {
@@ -165,19 +200,35 @@ impl Responder {
     fn sweep(&self, now: Timestamp) -> Vec<(Vec<u8>, Arc<Signed>)> {
         let known: Vec<_> = self.issuers.iter().map(|served| served.known()).collect();
         // Where nothing changed in the index, no status did.
-        let seq = |known: &Known| known.replica.as_ref().map_or(0, |(index, _)| index.head().seq);
-        let changed = self.swept.iter().zip(&known).map(|(swept, known)| swept.swap(seq(known), Relaxed) != seq(known));
+        let seq = |known: &Known| {
+            known
+                .replica
+                .as_ref()
+                .map_or(0, |(index, _)| index.head().seq)
+        };
+        let changed = self
+            .swept
+            .iter()
+            .zip(&known)
+            .map(|(swept, known)| swept.swap(seq(known), Relaxed) != seq(known));
         let changed: Vec<bool> = changed.collect();
         let due = RefCell::new(Vec::new());
         self.cache.retain(|key, signed| {
-            let Some(about) = &signed.about else { return false };
-            let (Some(known), Some(served)) = (known.get(about.issuer), self.issuers.get(about.issuer)) else {
+            let Some(about) = &signed.about else {
+                return false;
+            };
+            let (Some(known), Some(served)) =
+                (known.get(about.issuer), self.issuers.get(about.issuer))
+            else {
                 return false;
             };
             let is_true = !changed.get(about.issuer).is_some_and(|changed| *changed)
-                || read_status(served, known, key, about).is_none_or(|status| status == about.status);
-            let is_good = is_true && now < signed.replace_at && about.is_of_a_good_signer(known, now);
-            let is_due = !is_good || now >= about.refresh_at || about.is_by_another_than(known, now);
+                || read_status(served, known, key, about)
+                    .is_none_or(|status| status == about.status);
+            let is_good =
+                is_true && now < signed.replace_at && about.is_of_a_good_signer(known, now);
+            let is_due =
+                !is_good || now >= about.refresh_at || about.is_by_another_than(known, now);
             let mut due = due.borrow_mut();
             if is_due && about.is_hot.load(Relaxed) && due.len() < AHEAD {
                 due.push((key.clone(), Arc::clone(signed)));
@@ -189,16 +240,29 @@ impl Responder {
 
     fn replace(&self, key: &[u8], old: &Signed, now: Timestamp) {
         let Some(about) = &old.about else { return };
-        let Some(served) = self.issuers.get(about.issuer) else { return };
+        let Some(served) = self.issuers.get(about.issuer) else {
+            return;
+        };
         let known = served.known();
-        let Ok(id) = CertId::read(&mut Reader::new(key)) else { return };
-        let Some((replica, level_at)) = &known.replica else { return };
+        let Ok(id) = CertId::read(&mut Reader::new(key)) else {
+            return;
+        };
+        let Some((replica, level_at)) = &known.replica else {
+            return;
+        };
         if now.since(*level_at) > served.ca.ocsp.max_staleness {
             return;
         }
         let status = served.status(&id, about.serial.and_then(|serial| replica.get(&serial)));
         let (issuer, level_at, place) = (about.issuer, *level_at, about.place);
-        let question = Question { issuer, known: &known, id, status, level_at, place };
+        let question = Question {
+            issuer,
+            known: &known,
+            id,
+            status,
+            level_at,
+            place,
+        };
         // What cannot be signed now is signed, or refused, when it is asked for.
         if let Ok(signed) = self.sign_kept(&question, Purpose::Ahead, now) {
             self.cache.insert(key.to_vec(), signed);
@@ -223,7 +287,12 @@ impl Signed {
 }
 
 /// What the index in memory says now; none without one.
-fn read_status(served: &super::Served, known: &Known, key: &[u8], about: &About) -> Option<CertStatus> {
+fn read_status(
+    served: &super::Served,
+    known: &Known,
+    key: &[u8],
+    about: &About,
+) -> Option<CertStatus> {
     let (replica, _) = known.replica.as_ref()?;
     let id = CertId::read(&mut Reader::new(key)).ok()?;
     Some(served.status(&id, about.serial.and_then(|serial| replica.get(&serial))))

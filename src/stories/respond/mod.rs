@@ -1,11 +1,13 @@
-//! The responder's story: bytes become CertIDs, a CertID names one of our issuers, the replica knows each serial's
-//! status, and the answer is drafted, linted, signed, checked and kept.
+//! The responder's story: bytes become CertIDs, a CertID names one of our issuers, the replica
+//! knows each serial's status, and the answer is drafted, linted, signed, checked and kept.
 //!
-//! No storage and no call to the CA's key is on this path; a process that is still reading the index into memory looks
-//! at single rows of it instead ([`Responder::ask`]). OCSP never guesses: without a replica level with the index
-//! within `max_staleness`, or without a credential that is valid now, the answer is `tryLater`.
+//! No storage and no call to the CA's key is on this path; a process that is still reading the
+//! index into memory looks at single rows of it instead ([`Responder::ask`]). OCSP never guesses:
+//! without a replica level with the index within `max_staleness`, or without a credential that is
+//! valid now, the answer is `tryLater`.
 //!
-//! Memory and time are bounded: kept answers by [`Limits::cache_octets`], signatures at once by [`Limits::signing`].
+//! Memory and time are bounded: kept answers by [`Limits::cache_octets`], signatures at once by
+//! [`Limits::signing`].
 
 mod cache;
 mod state;
@@ -61,14 +63,17 @@ pub struct Signed {
 pub struct Limits {
     /// Most octets of kept answers.
     pub cache_octets: u64,
-    /// Most signatures at once; who comes then is told to try later. Threads bound it for ECDSA, which takes
-    /// microseconds; RSA takes a millisecond, and lets other requests pass meanwhile.
+    /// Most signatures at once; who comes then is told to try later. Threads bound it for ECDSA,
+    /// which takes microseconds; RSA takes a millisecond, and lets other requests pass meanwhile.
     pub signing: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cache_octets: 64 << 20, signing: 64 }
+        Self {
+            cache_octets: 64 << 20,
+            signing: 64,
+        }
     }
 }
 
@@ -127,7 +132,12 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn of(request: &'a Request<'a>, statuses: &'a [CertStatus], level_at: Timestamp) -> Self {
-        Self { cert_ids: &request.cert_ids, nonce: request.nonce, statuses, level_at }
+        Self {
+            cert_ids: &request.cert_ids,
+            nonce: request.nonce,
+            statuses,
+            level_at,
+        }
     }
 }
 
@@ -140,8 +150,18 @@ impl Responder {
     /// Likewise, with other limits.
     pub fn with_limits(cas: Vec<Ca>, limits: Limits) -> Self {
         let issuers: Vec<_> = cas.into_iter().map(Served::new).collect();
-        let (cache, swept) = (cache::cache(limits.cache_octets), cache::swept(issuers.len()));
-        Self { issuers, cache, swept, limits, signing: AtomicUsize::default(), signatures: Default::default() }
+        let (cache, swept) = (
+            cache::cache(limits.cache_octets),
+            cache::swept(issuers.len()),
+        );
+        Self {
+            issuers,
+            cache,
+            swept,
+            limits,
+            signing: AtomicUsize::default(),
+            signatures: Default::default(),
+        }
     }
 
     /// The issuers.
@@ -160,10 +180,14 @@ impl Responder {
             Ok(read) => read,
             Err((refusal, why)) => return Answer::Refused(refusal, why),
         };
-        self.told(issuer, self.answer(issuer, &self.issuers[issuer].known(), &request, now))
+        self.told(
+            issuer,
+            self.answer(issuer, &self.issuers[issuer].known(), &request, now),
+        )
     }
 
-    /// Answers the bytes of a request; while the index is read into memory for the first time, from single rows.
+    /// Answers the bytes of a request; while the index is read into memory for the first time, from
+    /// single rows.
     pub async fn ask(&self, request: &[u8], now: Timestamp) -> Answer {
         let (issuer, request) = match self.read(request) {
             Ok(read) => read,
@@ -175,9 +199,10 @@ impl Responder {
             None => self.answer_cold(issuer, &known, &request, now).await,
         };
         if request.nonce.is_some() && result.is_ok() {
-            // The other answers that this thread can make now are made, as a rule, before the first is sent: the code
-            // and tables of signatures stay in the processor's caches, and a client's process is woken once for many.
-            // `benches/compare ocsp` shows a tenth more of them for it.
+            // The other answers that this thread can make now are made, as a rule, before the first
+            // is sent: the code and tables of signatures stay in the processor's caches, and a
+            // client's process is woken once for many. `benches/compare ocsp` shows a tenth more of
+            // them for it.
             tokio::task::yield_now().await;
         }
         self.told(issuer, result)
@@ -189,25 +214,41 @@ impl Responder {
     }
 
     fn read<'a>(&self, request: &'a [u8]) -> Result<(usize, Request<'a>), Refused> {
-        let request = Request::read(request).map_err(|error| (Refusal::MalformedRequest, error.to_string()))?;
-        // RFC 9919 §3.2.3: no authoritative record. One response has one signer, so CertIDs of two of our
-        // issuers in one request find none either.
-        let none = || (Refusal::Unauthorized, "the certificates are not one issuer of ours".to_owned());
+        let request = Request::read(request)
+            .map_err(|error| (Refusal::MalformedRequest, error.to_string()))?;
+        // RFC 9919 §3.2.3: no authoritative record. One response has one signer, so CertIDs of two
+        // of our issuers in one request find none either.
+        let none = || {
+            (
+                Refusal::Unauthorized,
+                "the certificates are not one issuer of ours".to_owned(),
+            )
+        };
         Ok((self.named_by(&request.cert_ids).ok_or_else(none)?, request))
     }
 
     /// The issuer that every CertID names.
     fn named_by(&self, cert_ids: &[CertId<'_>]) -> Option<usize> {
         let names = |served: &Served, id: &CertId<'_>| {
-            id.algorithm.is_some_and(|hash| served.ca.issuer.is_named_by(hash, id.name_hash, id.key_hash))
+            id.algorithm.is_some_and(|hash| {
+                served
+                    .ca
+                    .issuer
+                    .is_named_by(hash, id.name_hash, id.key_hash)
+            })
         };
-        self.issuers.iter().position(|served| cert_ids.iter().all(|id| names(served, id)))
+        self.issuers
+            .iter()
+            .position(|served| cert_ids.iter().all(|id| names(served, id)))
     }
 
     fn told(&self, issuer: usize, result: Result<Arc<Signed>, Refused>) -> Answer {
         match result {
             Ok(signed) => Answer::Signed(signed),
-            Err((refusal, why)) => Answer::Refused(refusal, format!("issuer {}: {why}", self.issuers[issuer].ca.name)),
+            Err((refusal, why)) => Answer::Refused(
+                refusal,
+                format!("issuer {}: {why}", self.issuers[issuer].ca.name),
+            ),
         }
     }
 
@@ -219,17 +260,41 @@ impl Responder {
         now: Timestamp,
     ) -> Result<Arc<Signed>, Refused> {
         let served = &self.issuers[issuer];
-        let (replica, level_at) = known.replica.as_ref().ok_or_else(|| later("the index was not read yet"))?;
+        let (replica, level_at) = known
+            .replica
+            .as_ref()
+            .ok_or_else(|| later("the index was not read yet"))?;
         if now.since(*level_at) > served.ca.ocsp.max_staleness {
-            return Err(later("the index was out of reach for longer than max_staleness"));
+            return Err(later(
+                "the index was out of reach for longer than max_staleness",
+            ));
         }
         let (place, credential) = choose(known, request, now)?;
         if let (None, [id]) = (request.nonce, &request.cert_ids[..]) {
             let status = served.status(id, find(replica, id));
-            return self.kept(&Question { issuer, known, id: *id, status, level_at: *level_at, place }, now);
+            return self.kept(
+                &Question {
+                    issuer,
+                    known,
+                    id: *id,
+                    status,
+                    level_at: *level_at,
+                    place,
+                },
+                now,
+            );
         }
-        let statuses: Vec<_> = request.cert_ids.iter().map(|id| served.status(id, find(replica, id))).collect();
-        self.sign_asked(issuer, &Asked::of(request, &statuses, *level_at), credential, now)
+        let statuses: Vec<_> = request
+            .cert_ids
+            .iter()
+            .map(|id| served.status(id, find(replica, id)))
+            .collect();
+        self.sign_asked(
+            issuer,
+            &Asked::of(request, &statuses, *level_at),
+            credential,
+            now,
+        )
     }
 
     /// From rows of the index, while the whole is being read.
@@ -260,8 +325,13 @@ impl Responder {
         credential: &Credential,
         now: Timestamp,
     ) -> Result<Arc<Signed>, Refused> {
-        let purpose = if asked.nonce.is_some() { Purpose::Fleeting } else { Purpose::Kept };
-        self.sign(issuer, asked, credential, purpose, now).map(Arc::new)
+        let purpose = if asked.nonce.is_some() {
+            Purpose::Fleeting
+        } else {
+            Purpose::Kept
+        };
+        self.sign(issuer, asked, credential, purpose, now)
+            .map(Arc::new)
     }
 
     fn sign(
@@ -281,15 +351,26 @@ impl Responder {
             window,
             nonce: asked.nonce,
             // What is never dropped is answered for since the CA began.
-            archive_cutoff: ca.crl.keep_expired.then_some(ca.issuer.certificate().not_before),
+            archive_cutoff: ca
+                .crl
+                .keep_expired
+                .then_some(ca.issuer.certificate().not_before),
             signatory: &credential.signatory,
         };
-        let _slot = Slot::take(self, purpose).ok_or_else(|| later("too many answers are being signed"))?;
-        let der = seal(credential, response, purpose).map_err(|error| (Refusal::InternalError, error))?;
+        let _slot =
+            Slot::take(self, purpose).ok_or_else(|| later("too many answers are being signed"))?;
+        let der =
+            seal(credential, response, purpose).map_err(|error| (Refusal::InternalError, error))?;
         self.signatures[purpose as usize].fetch_add(1, Relaxed);
         let etag = asked.nonce.is_none().then(|| sha256(&der));
         let replace_at = window.this().after(window.length() / 2);
-        Ok(Signed { der, window, replace_at, etag, about: None })
+        Ok(Signed {
+            der,
+            window,
+            replace_at,
+            etag,
+            about: None,
+        })
     }
 }
 
@@ -297,7 +378,8 @@ impl Responder {
 struct Slot<'a>(&'a AtomicUsize);
 
 impl<'a> Slot<'a> {
-    /// None where there are too many. What is signed ahead of need is one at a time, and nobody would try it later.
+    /// None where there are too many. What is signed ahead of need is one at a time, and nobody
+    /// would try it later.
     fn take(responder: &'a Responder, purpose: Purpose) -> Option<Self> {
         let slot = Self(&responder.signing);
         let is_free = slot.0.fetch_add(1, Relaxed) < responder.limits.signing;
@@ -315,52 +397,84 @@ fn find<'a>(replica: &'a Replica, id: &CertId<'_>) -> Option<&'a Status> {
     id.serial.as_ref().and_then(|serial| replica.get(serial))
 }
 
-/// RFC 6960 §4.4.7.2: "Select an algorithm specified as a preferred signature algorithm in the client request", the
-/// dearest that a credential of ours has; otherwise the first credential that may sign. None is weaker than another.
+/// RFC 6960 §4.4.7.2: "Select an algorithm specified as a preferred signature algorithm in the
+/// client request", the dearest that a credential of ours has; otherwise the first credential that
+/// may sign. None is weaker than another.
 fn choose<'a>(
     known: &'a Known,
     request: &Request<'_>,
     now: Timestamp,
 ) -> Result<(usize, &'a Arc<Credential>), Refused> {
-    let is_wanted = |preferred| known.usable(now).find(|(_, credential)| credential.signatory.is(&preferred));
+    let is_wanted = |preferred| {
+        known
+            .usable(now)
+            .find(|(_, credential)| credential.signatory.is(&preferred))
+    };
     let wanted = request.preferred().find_map(is_wanted);
-    wanted.or_else(|| known.usable(now).next()).ok_or_else(|| later("there is no valid credential"))
+    wanted
+        .or_else(|| known.usable(now).next())
+        .ok_or_else(|| later("there is no valid credential"))
 }
 
-/// Drafts, lints, signs and checks. What is kept is read back by two parsers, and its signature verified; what one
-/// client gets once, by one, and it relies on the proof that the key is the certificate's
-/// ([`crate::core::seal::Proven`]).
-fn seal(credential: &Credential, response: Response<'_>, purpose: Purpose) -> Result<Bytes, String> {
+/// Drafts, lints, signs and checks. What is kept is read back by two parsers, and its signature
+/// verified; what one client gets once, by one, and it relies on the proof that the key is the
+/// certificate's ([`crate::core::seal::Proven`]).
+fn seal(
+    credential: &Credential,
+    response: Response<'_>,
+    purpose: Purpose,
+) -> Result<Bytes, String> {
     let work = || {
         let draft = response.draft();
-        let (key, told) = (&credential.key, |error: &dyn std::fmt::Display| error.to_string());
+        let (key, told) = (&credential.key, |error: &dyn std::fmt::Display| {
+            error.to_string()
+        });
         let checked = if purpose == Purpose::Fleeting {
             key.seal_fleeting(draft.lint(&Reading::Own).map_err(|error| told(&error))?)
         } else {
-            key.seal(draft.lint(&Reading::Both).map_err(|error| told(&error))?, &())
+            key.seal(
+                draft.lint(&Reading::Both).map_err(|error| told(&error))?,
+                &(),
+            )
         };
-        checked.map(|checked| checked.shared()).map_err(|error| told(&error))
+        checked
+            .map(|checked| checked.shared())
+            .map_err(|error| told(&error))
     };
-    match (credential.key.public().kind(), tokio::runtime::Handle::try_current()) {
+    match (
+        credential.key.public().kind(),
+        tokio::runtime::Handle::try_current(),
+    ) {
         // Long enough that other requests of this thread should go elsewhere.
-        (KeyKind::Rsa(_), Ok(runtime)) if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
+        (KeyKind::Rsa(_), Ok(runtime))
+            if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread =>
+        {
             tokio::task::block_in_place(work)
         }
         _ => work(),
     }
 }
 
-/// From `backdate` before now; ends within the validity of the credential and of the CA (Mozilla policy §6).
+/// From `backdate` before now; ends within the validity of the credential and of the CA (Mozilla
+/// policy §6).
 fn window(ca: &Ca, asked: &Asked<'_>, credential: &Credential, now: Timestamp) -> Option<Window> {
-    // RFC 6960 §2.4: "The most recent time at which the status being indicated is known by the responder to have
-    // been correct", and not later.
+    // RFC 6960 §2.4: "The most recent time at which the status being indicated is known by the
+    // responder to have been correct", and not later.
     let backdated = now.before(ca.ocsp.backdate).min(asked.level_at);
     // "Revoked since" may not be later than "this was right at".
     let revoked_at = |status: &CertStatus| match status {
         CertStatus::Revoked { at, .. } => Some(*at),
         CertStatus::Good | CertStatus::Unknown | CertStatus::NeverIssued => None,
     };
-    let this = asked.statuses.iter().filter_map(revoked_at).fold(backdated, Timestamp::max).min(now);
-    let end = credential.validity.next().min(ca.issuer.certificate().not_after);
+    let this = asked
+        .statuses
+        .iter()
+        .filter_map(revoked_at)
+        .fold(backdated, Timestamp::max)
+        .min(now);
+    let end = credential
+        .validity
+        .next()
+        .min(ca.issuer.certificate().not_after);
     Window::new(this, this.after(ca.ocsp.validity).min(end)).filter(|window| now < window.next())
 }

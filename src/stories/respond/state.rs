@@ -1,5 +1,5 @@
-//! What the responder knows of an issuer, and how it comes to know it: the index in memory, the credentials, and,
-//! until the index is in memory, a look at single rows.
+//! What the responder knows of an issuer, and how it comes to know it: the index in memory, the
+//! credentials, and, until the index is in memory, a look at single rows.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -36,7 +36,8 @@ pub struct Served {
     /// The issuer.
     pub ca: Ca,
     known: RwLock<Arc<Known>>,
-    /// Held while what is known is replaced, so that readers never wait for more than the exchange of a pointer.
+    /// Held while what is known is replaced, so that readers never wait for more than the exchange
+    /// of a pointer.
     replacing: Mutex<()>,
     introduced: OnceCell<Introduction>,
     looking: Semaphore,
@@ -115,15 +116,24 @@ impl Known {
 
     /// The credentials that may sign at `now`, with their places.
     pub(super) fn usable(&self, now: Timestamp) -> impl Iterator<Item = (usize, &Arc<Credential>)> {
-        let usable =
-            move |held: &Held| !held.is_revoked && held.credential.as_ref().is_some_and(|one| one.is_valid(now));
-        let all = self.held.iter().enumerate().filter(move |(_, held)| usable(held));
+        let usable = move |held: &Held| {
+            !held.is_revoked
+                && held
+                    .credential
+                    .as_ref()
+                    .is_some_and(|one| one.is_valid(now))
+        };
+        let all = self
+            .held
+            .iter()
+            .enumerate()
+            .filter(move |(_, held)| usable(held));
         all.filter_map(|(at, held)| Some((at, held.credential.as_ref()?)))
     }
 }
 
-/// How many may look at single rows at once, how long that may take, and how many rows at most. Only a process whose
-/// replica is being read does so at all.
+/// How many may look at single rows at once, how long that may take, and how many rows at most.
+/// Only a process whose replica is being read does so at all.
 const LOOKING: usize = 32;
 const LOOK_TIME: Duration = Duration::from_secs(3);
 const LOOK_ROWS: usize = 10;
@@ -131,8 +141,17 @@ const LOOK_ROWS: usize = 10;
 impl Served {
     pub(super) fn new(ca: Ca) -> Self {
         let held = ca.credentials().map(|_| Held::default()).collect();
-        let known = RwLock::new(Arc::new(Known { held, ..Known::default() }));
-        Self { ca, known, replacing: Mutex::default(), introduced: OnceCell::new(), looking: Semaphore::new(LOOKING) }
+        let known = RwLock::new(Arc::new(Known {
+            held,
+            ..Known::default()
+        }));
+        Self {
+            ca,
+            known,
+            replacing: Mutex::default(),
+            introduced: OnceCell::new(),
+            looking: Semaphore::new(LOOKING),
+        }
     }
 
     /// What is known now.
@@ -140,19 +159,30 @@ impl Served {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads on in the index, and looks whether there is another credential. Neither waits for the other.
+    /// Reads on in the index, and looks whether there is another credential. Neither waits for the
+    /// other.
     pub async fn refresh(&self, now: Timestamp) {
         futures::join!(self.refresh_index(now), self.refresh_credentials(now));
     }
 
     fn update(&self, change: impl FnOnce(&mut Known)) {
-        let _alone = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self
+            .replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut next = Known::clone(&self.known());
         change(&mut next);
         let replica = next.replica.as_ref().map(|(replica, _)| replica);
-        let is_revoked = |serial| replica.and_then(|replica| replica.get(serial)).is_some_and(Status::is_listed);
+        let is_revoked = |serial| {
+            replica
+                .and_then(|replica| replica.get(serial))
+                .is_some_and(Status::is_listed)
+        };
         for held in &mut next.held {
-            held.is_revoked = held.credential.as_ref().is_some_and(|one| is_revoked(&one.certificate.serial));
+            held.is_revoked = held
+                .credential
+                .as_ref()
+                .is_some_and(|one| is_revoked(&one.certificate.serial));
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
@@ -163,7 +193,10 @@ impl Served {
         self.update(|known| match level {
             Ok(replica) => {
                 // Two may look at once; the slower one may have seen less.
-                let newest = known.replica.as_ref().map_or(0, |(known, _)| known.head().seq);
+                let newest = known
+                    .replica
+                    .as_ref()
+                    .map_or(0, |(known, _)| known.head().seq);
                 if replica.head().seq >= newest {
                     known.replica = Some((replica, now));
                 }
@@ -176,8 +209,9 @@ impl Served {
         });
     }
 
-    /// Reads on in the index. A process that begins has seen nothing of it yet, so it makes sure that the index is the
-    /// one that the CRL on the shelf was made from: one that was emptied or put back would say `good` of the revoked.
+    /// Reads on in the index. A process that begins has seen nothing of it yet, so it makes sure
+    /// that the index is the one that the CRL on the shelf was made from: one that was emptied or
+    /// put back would say `good` of the revoked.
     async fn level(&self) -> Result<Replica, Doubt> {
         let known = self.known();
         if let Some((before, _)) = &known.replica {
@@ -196,10 +230,20 @@ impl Served {
             let label = self.ca.shelf.current_label().await?;
             self.remembers(label.as_ref()).await?;
             let first = self.ca.index.journal(&self.ca.name, 0, 1).await?;
-            if first.iter().any(|linked| linked.prev != ChainHash::genesis(&self.ca.issuer.spki_hash())) {
-                return Err(Doubt::Distrust("the journal belongs to another key".to_owned()));
+            if first
+                .iter()
+                .any(|linked| linked.prev != ChainHash::genesis(&self.ca.issuer.spki_hash()))
+            {
+                return Err(Doubt::Distrust(
+                    "the journal belongs to another key".to_owned(),
+                ));
             }
-            let seq = self.ca.index.head(&self.ca.name).await?.map_or(0, |(head, _)| head.seq);
+            let seq = self
+                .ca
+                .index
+                .head(&self.ca.name)
+                .await?
+                .map_or(0, |(head, _)| head.seq);
             Ok(Introduction { label, seq })
         };
         self.introduced.get_or_try_init(introduce).await
@@ -214,21 +258,32 @@ impl Served {
         Err(Doubt::Distrust(what.to_owned()))
     }
 
-    /// The rows of these serials and of the credentials, straight from the index: the one exception to "no store on
-    /// the path of a request", only until the index is in memory. A commit writes the journal, the head and the rows
-    /// in one transaction, so a row is as true as the journal. That the index is ours and did not go back, the
-    /// introduction and the head say, which is read after the rows.
+    /// The rows of these serials and of the credentials, straight from the index: the one exception
+    /// to "no store on the path of a request", only until the index is in memory. A commit writes
+    /// the journal, the head and the rows in one transaction, so a row is as true as the journal.
+    /// That the index is ours and did not go back, the introduction and the head say, which is read
+    /// after the rows.
     pub(super) async fn look_up(&self, mut serials: Vec<Serial>) -> Result<Vec<Status>, String> {
         if self.known().is_distrusted {
             return Err("the index is not to be trusted".to_owned());
         }
         if serials.len() > LOOK_ROWS {
-            return Err("the index is being read, and so many certificates are not looked up one by one".to_owned());
+            return Err(
+                "the index is being read, and so many certificates are not looked up one by one"
+                    .to_owned(),
+            );
         }
         let Ok(_permit) = self.looking.try_acquire() else {
-            return Err("the index is being read, and too many requests look into it meanwhile".to_owned());
+            return Err(
+                "the index is being read, and too many requests look into it meanwhile".to_owned(),
+            );
         };
-        serials.extend(self.known().held.iter().filter_map(|held| Some(held.credential.as_ref()?.certificate.serial)));
+        serials.extend(
+            self.known()
+                .held
+                .iter()
+                .filter_map(|held| Some(held.credential.as_ref()?.certificate.serial)),
+        );
         match timeout(LOOK_TIME, self.rows(serials)).await {
             Ok(rows) => rows.map_err(|doubt| doubt.text().to_owned()),
             Err(_) => Err(format!("the index did not answer within {LOOK_TIME:?}")),
@@ -238,7 +293,12 @@ impl Served {
     async fn rows(&self, serials: Vec<Serial>) -> Result<Vec<Status>, Doubt> {
         let introduction = self.introduction().await?;
         let rows = self.ca.index.statuses(&self.ca.name, serials).await?;
-        let seq = self.ca.index.head(&self.ca.name).await?.map_or(0, |(head, _)| head.seq);
+        let seq = self
+            .ca
+            .index
+            .head(&self.ca.name)
+            .await?
+            .map_or(0, |(head, _)| head.seq);
         if seq < introduction.seq || rows.iter().any(|row| row.seq > seq) {
             return Err(Doubt::Distrust("the index went back".to_owned()));
         }
@@ -249,7 +309,9 @@ impl Served {
     pub async fn refresh_credentials(&self, now: Timestamp) {
         for (at, (_, place)) in self.ca.credentials().enumerate() {
             let known = self.known();
-            let Some(held) = known.held.get(at).filter(|held| held.is_due(place, now)) else { continue };
+            let Some(held) = known.held.get(at).filter(|held| held.is_due(place, now)) else {
+                continue;
+            };
             let mut next = held.clone();
             next.look(place, &self.ca, now).await;
             self.update(|known| {
@@ -270,7 +332,10 @@ impl Served {
         match found {
             Some(status) if status.state == State::Valid => CertStatus::Good,
             Some(status) => match status.revoked_at {
-                Some(at) => CertStatus::Revoked { at, reason: status.reason },
+                Some(at) => CertStatus::Revoked {
+                    at,
+                    reason: status.reason,
+                },
                 None => CertStatus::Unknown,
             },
             // No certificate can have such a serial number, so none is good.
@@ -284,8 +349,16 @@ impl Held {
     /// A vault is not asked every few seconds, unless there is no good credential.
     fn is_due(&self, place: &Credentials, now: Timestamp) -> bool {
         const AGAIN: Duration = Duration::from_secs(5);
-        let is_good = !self.is_revoked && self.credential.as_ref().is_some_and(|credential| credential.is_valid(now));
-        let every = if is_good { place.look_every() } else { place.look_every().min(AGAIN) };
+        let is_good = !self.is_revoked
+            && self
+                .credential
+                .as_ref()
+                .is_some_and(|credential| credential.is_valid(now));
+        let every = if is_good {
+            place.look_every()
+        } else {
+            place.look_every().min(AGAIN)
+        };
         self.looked_at.is_none_or(|at| now.since(at) >= every)
     }
 
@@ -303,7 +376,8 @@ impl Held {
         }
         match Credential::from_pem(&pem, &ca.issuer) {
             Ok(credential) => {
-                (self.credential, self.fingerprint, self.problem) = (Some(Arc::new(credential)), fingerprint, None);
+                (self.credential, self.fingerprint, self.problem) =
+                    (Some(Arc::new(credential)), fingerprint, None);
             }
             Err(error) => self.problem = Some(format!("couldn't use the OCSP credential: {error}")),
         }

@@ -56,9 +56,15 @@ pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<Known
         revoked_at: None,
         reason: None,
     };
-    let Some((number, at, stored)) = newest else { return Ok(known) };
-    let wrong = |what: String| VerifyError::Archive { name: format!("{}/{number}.crl", ca.name), what };
-    let previous = Previous::verified(&stored.bytes, &ca.issuer, None).map_err(|error| wrong(error.to_string()))?;
+    let Some((number, at, stored)) = newest else {
+        return Ok(known);
+    };
+    let wrong = |what: String| VerifyError::Archive {
+        name: format!("{}/{number}.crl", ca.name),
+        what,
+    };
+    let previous = Previous::verified(&stored.bytes, &ca.issuer, None)
+        .map_err(|error| wrong(error.to_string()))?;
     known.crl_number = Some(number.get());
     known.published_at = Some(at);
     known.is_current = previous.crl().next_update.is_some_and(|next| time < next);

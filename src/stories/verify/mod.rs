@@ -1,8 +1,9 @@
-//! The auditor's stories: is everything still as it was written, and what did relying parties know at some time?
+//! The auditor's stories: is everything still as it was written, and what did relying parties know
+//! at some time?
 //!
-//! Nothing stored is trusted here: the journal is read from its beginning, past any checkpoint; every archived CRL is
-//! believed only under the issuer's own key, and must say what the journal said at its change set; every status row,
-//! looked for or not, is one of the journal's.
+//! Nothing stored is trusted here: the journal is read from its beginning, past any checkpoint;
+//! every archived CRL is believed only under the issuer's own key, and must say what the journal
+//! said at its change set; every status row, looked for or not, is one of the journal's.
 
 mod archive;
 mod as_of;
@@ -46,7 +47,9 @@ pub enum VerifyError {
     #[error("journal: {0}")]
     Journal(#[from] ReplicaError),
     /// A status row is not what the journal says.
-    #[error("status row {serial}: {what}; the journal is right, and a backup of the table has the row")]
+    #[error(
+        "status row {serial}: {what}; the journal is right, and a backup of the table has the row"
+    )]
     Row {
         /// Whose.
         serial: Serial,
@@ -77,8 +80,9 @@ const PAGE: u32 = 1000;
 /// How often to read on when the head moves on while the journal is read.
 const MOVES: usize = 100;
 
-/// Recomputes the journal, and compares status rows, archive and shelf with it. `progress` is told what is looked at.
-/// The journal's rows are in memory once; everything else is read piece by piece. Commits may go on meanwhile.
+/// Recomputes the journal, and compares status rows, archive and shelf with it. `progress` is told
+/// what is looked at. The journal's rows are in memory once; everything else is read piece by
+/// piece. Commits may go on meanwhile.
 pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     // Under another key every archived CRL would look forged; that is not what is wrong then.
@@ -89,8 +93,8 @@ pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<Report, Verify
         let numbers = ca.shelf.archived_numbers(scope).await?;
         archived.extend(numbers.into_iter().map(|number| (number, scope)));
     }
-    // Roughly the order in which they were made, so that the journal is read about once. A delta CRL has the number of
-    // its full CRL, and stands behind it.
+    // Roughly the order in which they were made, so that the journal is read about once. A delta
+    // CRL has the number of its full CRL, and stands behind it.
     archived.sort_by_key(|&(number, _)| number);
     let mut last: HashMap<String, (u64, CrlNumber)> = HashMap::new();
     for &(number, scope) in &archived {
@@ -119,10 +123,15 @@ struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     fn new(ca: &'a Ca) -> Self {
-        Self { ca, fold: Fold::new(&ca.issuer.spki_hash()), ahead: vec![] }
+        Self {
+            ca,
+            fold: Fold::new(&ca.issuer.spki_hash()),
+            ahead: vec![],
+        }
     }
 
-    /// Goes to change set `seq`, or to the end where there is none; from the beginning again if it was passed.
+    /// Goes to change set `seq`, or to the end where there is none; from the beginning again if it
+    /// was passed.
     async fn go_to(&mut self, seq: u64) -> Result<(), VerifyError> {
         if seq < self.fold.seq() {
             *self = Self::new(self.ca);
@@ -134,9 +143,17 @@ impl<'a> Journal<'a> {
     async fn read_to(&mut self, seq: u64) -> Result<(), VerifyError> {
         while self.fold.seq() < seq {
             if self.ahead.is_empty() {
-                self.ahead = self.ca.index.journal(&self.ca.name, self.fold.seq(), PAGE).await?;
+                self.ahead = self
+                    .ca
+                    .index
+                    .journal(&self.ca.name, self.fold.seq(), PAGE)
+                    .await?;
             }
-            let count = self.ahead.iter().take_while(|linked| linked.set.seq <= seq).count();
+            let count = self
+                .ahead
+                .iter()
+                .take_while(|linked| linked.set.seq <= seq)
+                .count();
             if count == 0 {
                 return Ok(());
             }
@@ -150,12 +167,19 @@ impl<'a> Journal<'a> {
     async fn read_to_head(&mut self) -> Result<u64, VerifyError> {
         for moved in 0..MOVES {
             self.read_to(u64::MAX).await?;
-            let head = self.ca.index.head(&self.ca.name).await?.map(|(head, _)| head);
+            let head = self
+                .ca
+                .index
+                .head(&self.ca.name)
+                .await?
+                .map(|(head, _)| head);
             let head = head.unwrap_or_else(|| Head::genesis(&self.ca.issuer.spki_hash()));
             match self.fold.clone().level(&head) {
                 Ok(_) => return Ok(head.seq),
                 // Commits that came between; but the next look must find them in the journal.
-                Err(ReplicaError::Behind { head, journal }) if head > journal && moved + 1 < MOVES => {
+                Err(ReplicaError::Behind { head, journal })
+                    if head > journal && moved + 1 < MOVES =>
+                {
                     self.read_to(head).await?;
                     if self.fold.seq() < head {
                         return Err(ReplicaError::Behind { head, journal }.into());
@@ -164,11 +188,16 @@ impl<'a> Journal<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(ReplicaError::Behind { head: 0, journal: self.fold.seq() }.into())
+        Err(ReplicaError::Behind {
+            head: 0,
+            journal: self.fold.seq(),
+        }
+        .into())
     }
 }
 
-/// Status rows and journal have the same certificates, with the same said of each; returns how many.
+/// Status rows and journal have the same certificates, with the same said of each; returns how
+/// many.
 async fn rows(journal: &mut Journal<'_>, progress: impl Fn(String)) -> Result<u64, VerifyError> {
     let ca = journal.ca;
     let (mut count, mut after) = (0, None);
@@ -182,7 +211,8 @@ async fn rows(journal: &mut Journal<'_>, progress: impl Fn(String)) -> Result<u6
             if journal.fold.seq() == read {
                 return Err(error);
             }
-            // A commit came between journal and rows: look again, now that the journal is as old as the rows at most.
+            // A commit came between journal and rows: look again, now that the journal is as old as
+            // the rows at most.
             continue;
         }
         count += page.len() as u64;
@@ -193,23 +223,42 @@ async fn rows(journal: &mut Journal<'_>, progress: impl Fn(String)) -> Result<u6
     }
 }
 
-fn same_rows(fold: &Fold, after: Option<Serial>, page: &[Status], is_last: bool) -> Result<(), VerifyError> {
+fn same_rows(
+    fold: &Fold,
+    after: Option<Serial>,
+    page: &[Status],
+    is_last: bool,
+) -> Result<(), VerifyError> {
     let mut expected = fold.rows_after(after).peekable();
     for row in page {
         let serial = row.serial;
         match expected.next() {
             Some(status) if status == row => {}
             Some(status) if status.serial == serial => {
-                return Err(VerifyError::Row { serial, what: "it differs from what the journal says" });
+                return Err(VerifyError::Row {
+                    serial,
+                    what: "it differs from what the journal says",
+                });
             }
             Some(status) if status.serial < serial => {
-                return Err(VerifyError::Row { serial: status.serial, what: "it is missing" });
+                return Err(VerifyError::Row {
+                    serial: status.serial,
+                    what: "it is missing",
+                });
             }
-            _ => return Err(VerifyError::Row { serial, what: "the journal knows nothing of it" }),
+            _ => {
+                return Err(VerifyError::Row {
+                    serial,
+                    what: "the journal knows nothing of it",
+                });
+            }
         }
     }
     match expected.next() {
-        Some(status) if is_last => Err(VerifyError::Row { serial: status.serial, what: "it is missing" }),
+        Some(status) if is_last => Err(VerifyError::Row {
+            serial: status.serial,
+            what: "it is missing",
+        }),
         _ => Ok(()),
     }
 }
@@ -217,11 +266,20 @@ fn same_rows(fold: &Fold, after: Option<Serial>, page: &[Status], is_last: bool)
 /// The shelf has the newest CRL of the archive.
 async fn shelf(ca: &Ca, scope: Scope, newest: Option<CrlNumber>) -> Result<(), VerifyError> {
     let name = ca.shelf.name(&scope.file());
-    let wrong = |what: &str| VerifyError::Shelf { name: name.clone(), what: what.to_owned() };
-    let Some(stored) = ca.shelf.current_of(scope).await? else {
-        return if newest.is_none() { Ok(()) } else { Err(wrong("it is missing")) };
+    let wrong = |what: &str| VerifyError::Shelf {
+        name: name.clone(),
+        what: what.to_owned(),
     };
-    let Some(number) = newest else { return Err(wrong("the archive has no copy of it")) };
+    let Some(stored) = ca.shelf.current_of(scope).await? else {
+        return if newest.is_none() {
+            Ok(())
+        } else {
+            Err(wrong("it is missing"))
+        };
+    };
+    let Some(number) = newest else {
+        return Err(wrong("the archive has no copy of it"));
+    };
     let archived = ca.shelf.from_archive(scope, number).await?;
     if archived.is_some_and(|archived| archived.sha256 == stored.sha256) {
         return Ok(());

@@ -15,27 +15,38 @@ async fn work(deployment: &Deployment, serial: &str, history: &mut History) -> R
     revoke(deployment, serial).await?;
     // From here on somebody counts on it.
     history.acknowledge(serial);
-    pass(deployment, Options::default()).await?.trouble.map_or(Ok(()), Err)
+    pass(deployment, Options::default())
+        .await?
+        .trouble
+        .map_or(Ok(()), Err)
 }
 
 /// Once more, with nothing in the way.
 async fn repair(deployment: &Deployment, serial: &str, history: &mut History, what: &str) {
     deployment.cloud.heal();
-    revoke(deployment, serial).await.unwrap_or_else(|error| panic!("{what}: revoke: {error}"));
+    revoke(deployment, serial)
+        .await
+        .unwrap_or_else(|error| panic!("{what}: revoke: {error}"));
     history.acknowledge(serial);
-    let outcome = pass(deployment, Options::default()).await.unwrap_or_else(|error| panic!("{what}: publish: {error}"));
+    let outcome = pass(deployment, Options::default())
+        .await
+        .unwrap_or_else(|error| panic!("{what}: publish: {error}"));
     assert_eq!(outcome.trouble, None, "{what}");
     history.holds(deployment, what);
 }
 
-/// One call after the other fails once, in one way; returns how many runs failed although calls are tried again.
+/// One call after the other fails once, in one way; returns how many runs failed although calls are
+/// tried again.
 fn each_call_fails_once(fault: Fault) -> (usize, usize) {
     let deployment = Deployment::new();
     let mut history = History::default();
     let (mut runs, mut failed) = (0, vec![]);
     block_on(async {
         for skip in 0.. {
-            let (serial, what) = (format!("{:04X}", 0x1000 + skip), format!("{fault:?} after {skip} calls"));
+            let (serial, what) = (
+                format!("{:04X}", 0x1000 + skip),
+                format!("{fault:?} after {skip} calls"),
+            );
             deployment.cloud.forget_calls();
             deployment.cloud.fail_later(skip, "* * *", fault, 1);
             let result = work(&deployment, &serial, &mut history).await;
@@ -61,19 +72,34 @@ fn each_call_fails_once(fault: Fault) -> (usize, usize) {
 fn in_parallel<T: Copy + Send + Sync, R: Send>(all: &[T], run: impl Fn(T) -> R + Sync) -> Vec<R> {
     thread::scope(|scope| {
         let threads: Vec<_> = all.iter().map(|one| scope.spawn(|| run(*one))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no run panics")).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no run panics"))
+            .collect()
     })
 }
 
 #[test]
 fn each_call_may_fail_once_in_any_way() {
-    let faults =
-        [Fault::Unreached, Fault::Lost, Fault::Refused(429, None), Fault::Misreported(500), Fault::Cut, Fault::Garbled];
-    for (fault, (runs, failed)) in faults.iter().zip(in_parallel(&faults, each_call_fails_once)) {
+    let faults = [
+        Fault::Unreached,
+        Fault::Lost,
+        Fault::Refused(429, None),
+        Fault::Misreported(500),
+        Fault::Cut,
+        Fault::Garbled,
+    ];
+    for (fault, (runs, failed)) in faults
+        .iter()
+        .zip(in_parallel(&faults, each_call_fails_once))
+    {
         assert!(runs > 15, "{fault:?}: only {runs} calls were seen");
         // What can be tried again is.
         let is_passing = !matches!(fault, Fault::Garbled);
-        assert!(!is_passing || failed == 0, "{fault:?}: {failed} of {runs} runs failed");
+        assert!(
+            !is_passing || failed == 0,
+            "{fault:?}: {failed} of {runs} runs failed"
+        );
     }
 }
 
@@ -85,9 +111,14 @@ fn a_process_may_be_killed_at_each_call() {
         let mut history = History::default();
         block_on(async {
             for skip in (lane..).step_by(4) {
-                let (serial, what) = (format!("{:04X}", 0x1000 + skip), format!("killed at call {skip}"));
+                let (serial, what) = (
+                    format!("{:04X}", 0x1000 + skip),
+                    format!("killed at call {skip}"),
+                );
                 deployment.cloud.forget_calls();
-                deployment.cloud.fail_later(skip, "* * *", Fault::Lost, usize::MAX);
+                deployment
+                    .cloud
+                    .fail_later(skip, "* * *", Fault::Lost, usize::MAX);
                 let is_killed = async {
                     // The next call, or the same again, shows that this one is over.
                     while deployment.cloud.calls().len() < skip + 2 {
@@ -111,7 +142,8 @@ fn a_process_may_be_killed_at_each_call() {
     });
 }
 
-/// A fault that outlives all tries: somebody is told, and nothing that the world sees has changed, or all of it has.
+/// A fault that outlives all tries: somebody is told, and nothing that the world sees has changed,
+/// or all of it has.
 #[test]
 fn a_fault_that_lasts_is_told_and_the_next_pass_repairs() {
     let calls = [
@@ -125,7 +157,10 @@ fn a_fault_that_lasts_is_told_and_the_next_pass_repairs() {
         "GET *.blob.* *",
     ];
     let faults = [Fault::Unreached, Fault::Lost, Fault::Misreported(503)];
-    let all: Vec<_> = calls.iter().flat_map(|call| faults.map(|fault| (*call, fault))).collect();
+    let all: Vec<_> = calls
+        .iter()
+        .flat_map(|call| faults.map(|fault| (*call, fault)))
+        .collect();
     in_parallel(&all, |(call, fault)| {
         let deployment = Deployment::new();
         let mut history = History::default();
@@ -134,7 +169,13 @@ fn a_fault_that_lasts_is_told_and_the_next_pass_repairs() {
             let result = work(&deployment, "0A", &mut history).await;
             let error = result.expect_err(call);
             assert!(!error.contains('\n'), "{error}");
-            repair(&deployment, "0A", &mut history, &format!("{call} {fault:?}: {error}")).await;
+            repair(
+                &deployment,
+                "0A",
+                &mut history,
+                &format!("{call} {fault:?}: {error}"),
+            )
+            .await;
             history.verifies(&deployment).await;
         });
     });
@@ -143,12 +184,18 @@ fn a_fault_that_lasts_is_told_and_the_next_pass_repairs() {
 /// A service that does not answer is given up and asked again.
 #[test]
 fn a_call_without_an_answer_is_made_again() {
-    let calls = ["GET *.vault.* /certificates/*", "POST *.vault.* */sign?*", "POST *.table.* /$batch"];
+    let calls = [
+        "GET *.vault.* /certificates/*",
+        "POST *.vault.* */sign?*",
+        "POST *.table.* /$batch",
+    ];
     in_parallel(&calls, |call| {
         let deployment = Deployment::new();
         let mut history = History::default();
         block_on(async {
-            deployment.cloud.fail(call, Fault::Late(Duration::from_secs(40)), 1);
+            deployment
+                .cloud
+                .fail(call, Fault::Late(Duration::from_secs(40)), 1);
             work(&deployment, "0A", &mut history).await.unwrap();
             assert!(deployment.cloud.all_failed());
             history.holds(&deployment, call);

@@ -17,18 +17,36 @@ use crate::support::{at, crl::Crl, now, pki};
 /// Revokes in what might be a process of its own.
 pub async fn revoke(deployment: &Deployment, serial: &str) -> Result<(), String> {
     let ca = deployment.ca().await?;
-    let actor = ca.actor().await.map_err(|error| error.to_string())?.unwrap();
+    let actor = ca
+        .actor()
+        .await
+        .map_err(|error| error.to_string())?
+        .unwrap();
     let now = at(now());
     let (serial, reason) = (Some(serial.to_owned()), Some("superseded".to_owned()));
-    let request = Revocation { serial, reason, ..Revocation::default() }.request(&ca, now).unwrap();
-    let author = Author { actor, comment: String::new() };
-    commit(&ca, &[request], &author, now, |_| ()).await.map(|_| ()).map_err(|error| error.to_string())
+    let request = Revocation {
+        serial,
+        reason,
+        ..Revocation::default()
+    }
+    .request(&ca, now)
+    .unwrap();
+    let author = Author {
+        actor,
+        comment: String::new(),
+    };
+    commit(&ca, &[request], &author, now, |_| ())
+        .await
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// A pass in what might be a process of its own.
 pub async fn pass(deployment: &Deployment, options: Options) -> Result<Outcome, String> {
     let ca = deployment.ca().await?;
-    publish(&ca, None, options, at(now())).await.map_err(|error| error.to_string())
+    publish(&ca, None, options, at(now()))
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// What relying parties and auditors have seen so far.
@@ -45,20 +63,32 @@ impl History {
         self.acknowledged.insert(serial.to_uppercase());
     }
 
-    /// After a pass that did what it should. The shelf lists what was acknowledged, its number did not fall, and what
-    /// was archived stays as it was.
+    /// After a pass that did what it should. The shelf lists what was acknowledged, its number did
+    /// not fall, and what was archived stays as it was.
     pub fn holds(&mut self, deployment: &Deployment, what: &str) {
         let crl = deployment.crl();
         let listed: BTreeSet<_> = crl.serials().into_iter().collect();
         let lost: Vec<_> = self.acknowledged.difference(&listed).collect();
         assert!(lost.is_empty(), "{what}: the CRL lost {lost:?}");
-        assert!(crl.number() >= self.shelf, "{what}: the shelf went from {} to {}", self.shelf, crl.number());
+        assert!(
+            crl.number() >= self.shelf,
+            "{what}: the shelf went from {} to {}",
+            self.shelf,
+            crl.number()
+        );
         self.shelf = crl.number();
         let archive = deployment.archive();
         for (number, bytes) in &self.archive {
-            assert!(archive.get(number) == Some(bytes), "{what}: the archive's number {number} changed");
+            assert!(
+                archive.get(number) == Some(bytes),
+                "{what}: the archive's number {number} changed"
+            );
         }
-        assert_eq!(archive.get(&self.shelf), deployment.crl_bytes().as_ref(), "{what}: archive and shelf differ");
+        assert_eq!(
+            archive.get(&self.shelf),
+            deployment.crl_bytes().as_ref(),
+            "{what}: archive and shelf differ"
+        );
         self.archive = archive;
     }
 
@@ -68,14 +98,23 @@ impl History {
         let mut listed = BTreeSet::new();
         for (number, bytes) in &self.archive {
             fs::write(deployment.path("one.crl"), bytes).unwrap();
-            let verify = ["crl", "-inform", "DER", "-in", "one.crl", "-verify", "-CAfile", &ca, "-noout"];
+            let verify = [
+                "crl", "-inform", "DER", "-in", "one.crl", "-verify", "-CAfile", &ca, "-noout",
+            ];
             let verdict = pki::openssl_ok(deployment.dir.path(), &verify);
-            assert!(verdict.stderr.contains("verify OK"), "{number}: {verdict:?}");
+            assert!(
+                verdict.stderr.contains("verify OK"),
+                "{number}: {verdict:?}"
+            );
             let crl = Crl::read(bytes);
             assert_eq!(crl.number(), *number);
             // Nothing was released and nothing has expired, so a higher number never lists less.
             let serials: BTreeSet<_> = crl.serials().into_iter().collect();
-            assert!(serials.is_superset(&listed), "CRL {number} lost {:?}", listed.difference(&serials));
+            assert!(
+                serials.is_superset(&listed),
+                "CRL {number} lost {:?}",
+                listed.difference(&serials)
+            );
             listed = serials;
         }
         let ca = deployment.ca().await.unwrap();

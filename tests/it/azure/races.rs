@@ -23,14 +23,25 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
         let ca = deployment.ca().await.unwrap();
         for round in 0..ROUNDS {
             let serial = format!("{:04X}", 0x1000 + round);
-            let options = Options { force: true, ..Options::default() };
-            let passes = async { tokio::join!(pass(&deployment, options.clone()), pass(&deployment, options)) };
+            let options = Options {
+                force: true,
+                ..Options::default()
+            };
+            let passes = async {
+                tokio::join!(
+                    pass(&deployment, options.clone()),
+                    pass(&deployment, options)
+                )
+            };
             let (revoked, (one, two)) = tokio::join!(revoke(&deployment, &serial), passes);
             revoked.unwrap();
             for outcome in [one.unwrap(), two.unwrap()] {
                 if outcome.published {
                     let number = outcome.number.unwrap().get();
-                    assert!(numbers.insert(number), "round {round}: two CRLs have number {number}");
+                    assert!(
+                        numbers.insert(number),
+                        "round {round}: two CRLs have number {number}"
+                    );
                     won += 1;
                 } else {
                     assert_eq!(outcome.reason, Reason::LostRace);
@@ -38,16 +49,29 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
                 }
             }
             let shelf = deployment.crl().number();
-            assert!(numbers.contains(&shelf), "round {round}: nobody published number {shelf}");
+            assert!(
+                numbers.contains(&shelf),
+                "round {round}: nobody published number {shelf}"
+            );
             history.holds(&deployment, &format!("round {round}"));
             history.acknowledge(&serial);
         }
         // A pass after everything lists everything, above everything.
         let last = pass(&deployment, Options::default()).await.unwrap();
-        assert!(last.published || deployment.crl().list().len() as u64 == ROUNDS, "{last:?}");
+        assert!(
+            last.published || deployment.crl().list().len() as u64 == ROUNDS,
+            "{last:?}"
+        );
         history.holds(&deployment, "at the end");
         assert_eq!(deployment.crl().list().len() as u64, ROUNDS);
-        assert_eq!(rescind::stories::replicate::level(&ca, None).await.unwrap().counts().revoked, ROUNDS);
+        assert_eq!(
+            rescind::stories::replicate::level(&ca, None)
+                .await
+                .unwrap()
+                .counts()
+                .revoked,
+            ROUNDS
+        );
         history.verifies(&deployment).await;
     });
     assert_eq!(won + lost, 2 * ROUNDS);

@@ -35,14 +35,23 @@ fn an_outage_of_the_index_is_ridden_out_until_max_staleness_and_then_it_is_try_l
         let (responder, start) = (Responder::new(vec![deployment.ca().await.unwrap()]), now());
         let served = &responder.issuers()[0];
         served.refresh(at(start)).await;
-        deployment.cloud.fail("* *.table.* *", Fault::Unreached, usize::MAX);
+        deployment
+            .cloud
+            .fail("* *.table.* *", Fault::Unreached, usize::MAX);
         served.refresh(at(start + 5)).await;
         assert!(served.known().problem().is_some());
         for second in 0..30 {
             let is_fresh = second <= 10;
-            assert_eq!(said(&responder.ask(&good, at(start + second)).await), is_fresh.then_some(Status::Good));
+            assert_eq!(
+                said(&responder.ask(&good, at(start + second)).await),
+                is_fresh.then_some(Status::Good)
+            );
             let answer = said(&responder.ask(&revoked, at(start + second)).await);
-            assert_eq!(matches!(answer, Some(Status::Revoked(..))), is_fresh, "{second}: {answer:?}");
+            assert_eq!(
+                matches!(answer, Some(Status::Revoked(..))),
+                is_fresh,
+                "{second}: {answer:?}"
+            );
         }
         // A process that begins in the outage says nothing either.
         let other = Responder::new(vec![deployment.ca().await.unwrap()]);
@@ -52,7 +61,10 @@ fn an_outage_of_the_index_is_ridden_out_until_max_staleness_and_then_it_is_try_l
         for responder in [&responder, &other] {
             responder.issuers()[0].refresh(at(start + 40)).await;
             assert_eq!(responder.issuers()[0].known().problem(), None);
-            assert_eq!(said(&responder.ask(&good, at(start + 41)).await), Some(Status::Good));
+            assert_eq!(
+                said(&responder.ask(&good, at(start + 41)).await),
+                Some(Status::Good)
+            );
         }
     });
 }
@@ -65,10 +77,18 @@ fn a_process_answers_while_its_first_look_at_the_journal_takes_long() {
     deployment.publish(&[]);
     let id = deployment.issuer_id();
     let [good, revoked] = ["0a", "0b"].map(|serial| request(&[id.usual(serial)], None));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let responder = Arc::new(Responder::new(vec![deployment.ca().await.unwrap()]));
-        deployment.cloud.fail("GET *.table.* *top=1000*", Fault::Late(Duration::from_secs(8)), 1);
+        deployment.cloud.fail(
+            "GET *.table.* *top=1000*",
+            Fault::Late(Duration::from_secs(8)),
+            1,
+        );
         let start = now();
         let reading = Arc::clone(&responder);
         let reading = tokio::spawn(async move { reading.issuers()[0].refresh(at(start)).await });
@@ -78,14 +98,25 @@ fn a_process_answers_while_its_first_look_at_the_journal_takes_long() {
             answer = said(&responder.ask(&revoked, at(start)).await);
         }
         assert!(matches!(answer, Some(Status::Revoked(..))), "{answer:?}");
-        assert_eq!(said(&responder.ask(&good, at(start)).await), Some(Status::Good));
+        assert_eq!(
+            said(&responder.ask(&good, at(start)).await),
+            Some(Status::Good)
+        );
         assert!(!reading.is_finished() && responder.issuers()[0].known().replica.is_none());
         // A store that does not answer is not waited for.
-        deployment.cloud.fail(&format!("GET *.table.* *{ISSUER}*"), Fault::Late(Duration::from_secs(20)), 1);
-        let waiting = tokio::time::timeout(Duration::from_secs(5), responder.ask(&good, at(start))).await;
+        deployment.cloud.fail(
+            &format!("GET *.table.* *{ISSUER}*"),
+            Fault::Late(Duration::from_secs(20)),
+            1,
+        );
+        let waiting =
+            tokio::time::timeout(Duration::from_secs(5), responder.ask(&good, at(start))).await;
         assert_eq!(said(&waiting.expect("an answer in time")), None);
         reading.await.unwrap();
         assert!(responder.issuers()[0].known().replica.is_some());
-        assert_eq!(said(&responder.ask(&good, at(start)).await), Some(Status::Good));
+        assert_eq!(
+            said(&responder.ask(&good, at(start)).await),
+            Some(Status::Good)
+        );
     });
 }

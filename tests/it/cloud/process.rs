@@ -7,7 +7,8 @@ use std::{
     thread,
 };
 
-/// Ended, by its own id, when it goes out of scope; and by the kernel should the test process die without a word.
+/// Ended, by its own id, when it goes out of scope; and by the kernel should the test process die
+/// without a word.
 #[derive(Debug)]
 pub struct Guard(pub Child);
 
@@ -27,8 +28,8 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 
 type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
 
-/// Starts a [`command`] from a thread that lives as long as the process: a test's own thread may be gone while others
-/// still use what it started.
+/// Starts a [`command`] from a thread that lives as long as the process: a test's own thread may be
+/// gone while others still use what it started.
 pub fn spawn(command: Command) -> Guard {
     static JOBS: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
     let jobs = JOBS.get_or_init(|| {
@@ -42,9 +43,12 @@ pub fn spawn(command: Command) -> Guard {
     });
     let (sender, receiver) = mpsc::channel();
     let what = format!("{command:?}");
-    jobs.send((command, sender)).expect("the starting thread never ends");
+    jobs.send((command, sender))
+        .expect("the starting thread never ends");
     match receiver.recv().expect("the starting thread never ends") {
         Ok(child) => Guard(child),
-        Err(error) => panic!("these tests need `setpriv` (Debian: util-linux) to start {what}: {error}"),
+        Err(error) => {
+            panic!("these tests need `setpriv` (Debian: util-linux) to start {what}: {error}")
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The way from the product to its cloud: an HTTP proxy that opens TLS with the tests' certificate, lets go wrong what a
-//! test wants to go wrong, and hands the rest to the services.
+//! The way from the product to its cloud: an HTTP proxy that opens TLS with the tests' certificate,
+//! lets go wrong what a test wants to go wrong, and hands the rest to the services.
 
 use std::{
     convert::Infallible,
@@ -47,12 +47,20 @@ async fn plain(stream: TcpStream, inner: Arc<Inner>) {
     let upstream = Arc::new(Upstream::default());
     let service = service_fn(|request| front(request, inner.clone(), upstream.clone()));
     // An error is a client that went away, or a fault that a test asked for.
-    let _ =
-        Builder::new().preserve_header_case(true).serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    let _ = Builder::new()
+        .preserve_header_case(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
 }
 
-/// What arrives without TLS: tunnels to open, requests for `http://` addresses, and the managed identity's endpoint.
-async fn front(request: Request<Incoming>, inner: Arc<Inner>, upstream: Arc<Upstream>) -> Result<Sent, io::Error> {
+/// What arrives without TLS: tunnels to open, requests for `http://` addresses, and the managed
+/// identity's endpoint.
+async fn front(
+    request: Request<Incoming>,
+    inner: Arc<Inner>,
+    upstream: Arc<Upstream>,
+) -> Result<Sent, io::Error> {
     if request.method() == Method::CONNECT {
         tokio::spawn(tunnel(request, inner));
         return Ok(Response::new(Empty::new().map_err(never).boxed()));
@@ -63,18 +71,25 @@ async fn front(request: Request<Incoming>, inner: Arc<Inner>, upstream: Arc<Upst
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = path.parse().map_err(io::Error::other)?;
-    parts.headers.insert(header::HOST, authority.as_str().parse().map_err(io::Error::other)?);
+    parts.headers.insert(
+        header::HOST,
+        authority.as_str().parse().map_err(io::Error::other)?,
+    );
     parts.headers.remove("proxy-connection");
     exchange(Request::from_parts(parts, body), inner, upstream, false).await
 }
 
 async fn tunnel(request: Request<Incoming>, inner: Arc<Inner>) -> Result<(), io::Error> {
-    let stream = hyper::upgrade::on(request).await.map_err(io::Error::other)?;
+    let stream = hyper::upgrade::on(request)
+        .await
+        .map_err(io::Error::other)?;
     let stream = tls::shared().acceptor.accept(TokioIo::new(stream)).await?;
     let upstream = Arc::new(Upstream::default());
     let service = service_fn(|request| exchange(request, inner.clone(), upstream.clone(), true));
     let builder = Builder::new();
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
     Ok(())
 }
 
@@ -83,15 +98,26 @@ fn identity(request: &Request<Incoming>, inner: &Inner) -> Answer {
     if request.uri().path() != "/msi/token" {
         return answer(404, "text/plain", "this is a proxy");
     }
-    let header = request.headers().get("x-identity-header").and_then(|value| value.to_str().ok());
-    inner.token_calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let header = request
+        .headers()
+        .get("x-identity-header")
+        .and_then(|value| value.to_str().ok());
+    inner
+        .token_calls
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let query = pairs(request.uri().query().unwrap_or_default());
-    let (status, body) = inner.identities.managed(&query, header, request.method().as_str());
+    let (status, body) = inner
+        .identities
+        .managed(&query, header, request.method().as_str());
     answer(status, "application/json; charset=utf-8", body.to_string())
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let decode = |text: &str| {
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -112,15 +138,20 @@ async fn exchange(
     let call = Call {
         method: request.method().to_string(),
         host: host.clone(),
-        path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
+        path: request
+            .uri()
+            .path_and_query()
+            .map_or_else(String::new, ToString::to_string),
         who: storage::bearer(&request).and_then(|token| inner.identities.name_of(token)),
         status: 0,
         fault: None,
     };
     let (number, fault) = inner.faults.note(call);
     let world = inner.clone();
-    // A task of its own: a service does what it was asked even if the client has given up meanwhile.
-    let task = tokio::spawn(async move { perform(&host, request, &world, &upstream, tls, fault).await });
+    // A task of its own: a service does what it was asked even if the client has given up
+    // meanwhile.
+    let task =
+        tokio::spawn(async move { perform(&host, request, &world, &upstream, tls, fault).await });
     let answer = task.await.map_err(io::Error::other)?;
     let answer = answer.ok_or_else(|| io::Error::other("a fault that a test asked for"))?;
     inner.faults.answered(number, answer.status().as_u16());
@@ -144,7 +175,9 @@ async fn perform(
         Some(Fault::Refused(status, after)) => {
             let mut answer = refusal(host, status);
             if let Some(after) = after {
-                answer.headers_mut().insert(header::RETRY_AFTER, after.into());
+                answer
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, after.into());
             }
             return Some(answer);
         }
@@ -162,7 +195,13 @@ async fn perform(
     Some(answer)
 }
 
-async fn service(host: &str, request: Request<Bytes>, inner: &Inner, upstream: &Upstream, tls: bool) -> Answer {
+async fn service(
+    host: &str,
+    request: Request<Bytes>,
+    inner: &Inner,
+    upstream: &Upstream,
+    tls: bool,
+) -> Answer {
     if let Some((account, service)) = storage::service(host) {
         return service.handle(account, inner, upstream, request, tls).await;
     }
@@ -174,7 +213,11 @@ async fn service(host: &str, request: Request<Bytes>, inner: &Inner, upstream: &
         let (status, body) = inner.identities.entra(request.uri().path(), &form);
         return answer(status, "application/json; charset=utf-8", body.to_string());
     }
-    inner.violations.lock().unwrap().push(format!("nobody should call {host}"));
+    inner
+        .violations
+        .lock()
+        .unwrap()
+        .push(format!("nobody should call {host}"));
     answer(502, "text/plain", format!("the tests know no {host}"))
 }
 
@@ -193,7 +236,8 @@ fn whole(answer: Answer) -> Sent {
     answer.map(|body| Full::new(body).map_err(never).boxed())
 }
 
-/// A body that ends early; but its first half, and the head before it, have been on their way for a moment.
+/// A body that ends early; but its first half, and the head before it, have been on their way for a
+/// moment.
 struct Half {
     bytes: Option<Bytes>,
     pause: Pin<Box<Sleep>>,
@@ -220,9 +264,14 @@ fn cut(answer: Answer) -> Result<Sent, io::Error> {
     if body.len() < 2 {
         return Err(io::Error::other("a fault that a test asked for"));
     }
-    parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, body.len().into());
     let half = body.slice(..body.len() / 2);
-    let half = Half { bytes: Some(half), pause: Box::pin(sleep(Duration::from_millis(100))) };
+    let half = Half {
+        bytes: Some(half),
+        pause: Box::pin(sleep(Duration::from_millis(100))),
+    };
     Ok(Response::from_parts(parts, BodyExt::boxed(half)))
 }
 

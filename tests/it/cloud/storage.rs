@@ -1,4 +1,5 @@
-//! The front of Table and Blob storage: tokens, roles, and the limits that Azurite does not keep. Then Azurite answers.
+//! The front of Table and Blob storage: tokens, roles, and the limits that Azurite does not keep.
+//! Then Azurite answers.
 
 use hyper::{Method, Request, header};
 
@@ -29,13 +30,18 @@ pub fn service(host: &str) -> Option<(&str, Service)> {
 impl Service {
     /// The bodies that the services really answer with.
     pub fn error(self, status: u16, code: &str, message: &str) -> Answer {
-        let message =
-            format!("{message}\nRequestId:0f0d9a5e-0002-0011-0000-00000000000f\nTime:2026-11-24T00:00:00.0000000Z");
+        let message = format!(
+            "{message}\nRequestId:0f0d9a5e-0002-0011-0000-00000000000f\nTime:2026-11-24T00:00:00.0000000Z"
+        );
         let (kind, body) = match self {
             Self::Table => {
                 let message = serde_json::json!({ "lang": "en-US", "value": message });
-                let body = serde_json::json!({ "odata.error": { "code": code, "message": message } });
-                ("application/json;odata=minimalmetadata;streaming=true;charset=utf-8", body.to_string())
+                let body =
+                    serde_json::json!({ "odata.error": { "code": code, "message": message } });
+                (
+                    "application/json;odata=minimalmetadata;streaming=true;charset=utf-8",
+                    body.to_string(),
+                )
             }
             Self::Blob => (
                 "application/xml",
@@ -46,7 +52,9 @@ impl Service {
             ),
         };
         let mut answer = answer(status, kind, body);
-        answer.headers_mut().insert("x-ms-error-code", code.parse().unwrap());
+        answer
+            .headers_mut()
+            .insert("x-ms-error-code", code.parse().unwrap());
         answer
     }
 
@@ -55,27 +63,51 @@ impl Service {
         match status {
             503 => self.error(503, "ServerBusy", "The server is busy."),
             429 => self.error(429, "TooManyRequests", "Too many requests."),
-            500 => {
-                self.error(500, "InternalError", "The server encountered an internal error. Please retry the request.")
-            }
-            408 => {
-                self.error(408, "OperationTimedOut", "The operation could not be completed within the permitted time.")
-            }
-            409 => self.error(409, "Conflict", "The request conflicts with the state of the resource."),
+            500 => self.error(
+                500,
+                "InternalError",
+                "The server encountered an internal error. Please retry the request.",
+            ),
+            408 => self.error(
+                408,
+                "OperationTimedOut",
+                "The operation could not be completed within the permitted time.",
+            ),
+            409 => self.error(
+                409,
+                "Conflict",
+                "The request conflicts with the state of the resource.",
+            ),
             412 => self.error(
                 412,
                 "ConditionNotMet",
                 "The condition specified using HTTP conditional header(s) is not met.",
             ),
-            403 => self.error(403, "AuthorizationFailure", "This request is not authorized to perform this operation."),
-            404 => self.error(404, "ResourceNotFound", "The specified resource does not exist."),
+            403 => self.error(
+                403,
+                "AuthorizationFailure",
+                "This request is not authorized to perform this operation.",
+            ),
+            404 => self.error(
+                404,
+                "ResourceNotFound",
+                "The specified resource does not exist.",
+            ),
             other => self.error(other, "InjectedFault", "A test asked for this."),
         }
     }
 
-    /// Who asks, if a bearer token says so. Shared keys, SAS and anonymous reads are Azurite's to judge.
-    fn caller(self, inner: &Inner, request: &Request<Bytes>, tls: bool) -> Result<Option<Identity>, Box<Answer>> {
-        let Some(token) = bearer(request) else { return Ok(None) };
+    /// Who asks, if a bearer token says so. Shared keys, SAS and anonymous reads are Azurite's to
+    /// judge.
+    fn caller(
+        self,
+        inner: &Inner,
+        request: &Request<Bytes>,
+        tls: bool,
+    ) -> Result<Option<Identity>, Box<Answer>> {
+        let Some(token) = bearer(request) else {
+            return Ok(None);
+        };
         if !tls {
             let message = "Authentication scheme Bearer is not allowed with HTTP.";
             return Err(Box::new(self.error(403, "AuthenticationFailed", message)));
@@ -90,7 +122,8 @@ impl Service {
             };
             let mut answer = self.error(401, "InvalidAuthenticationInfo", &format!("Server failed to authenticate the request. {message}"));
             let challenge = format!(
-                "Bearer authorization_uri=https://login.microsoftonline.com/{}/oauth2/authorize resource_id=https://storage.azure.com",
+                "Bearer authorization_uri=https://login.microsoftonline.com/{}/oauth2/authorize \
+                 resource_id=https://storage.azure.com",
                 super::identity::TENANT
             );
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.parse().unwrap());
@@ -117,7 +150,10 @@ impl Service {
         tls: bool,
     ) -> Answer {
         if account != inner.account.name {
-            let message = format!("There is no account {account}; this test has {}.", inner.account.name);
+            let message = format!(
+                "There is no account {account}; this test has {}.",
+                inner.account.name
+            );
             return self.error(404, "ResourceNotFound", &message);
         }
         let caller = match self.caller(inner, &request, tls) {
@@ -125,7 +161,8 @@ impl Service {
             Err(refusal) => return *refusal,
         };
         if caller.is_some_and(|caller| !caller.rights.contains(&self.right(request.method()))) {
-            let message = "This request is not authorized to perform this operation using this permission.";
+            let message =
+                "This request is not authorized to perform this operation using this permission.";
             return self.error(403, "AuthorizationPermissionMismatch", message);
         }
         if self == Self::Table {
@@ -140,11 +177,18 @@ impl Service {
             }
         }
         let anonymous = !request.headers().contains_key(header::AUTHORIZATION)
-            && !request.uri().query().is_some_and(|query| query.contains("sig="));
+            && !request
+                .uri()
+                .query()
+                .is_some_and(|query| query.contains("sig="));
         let answer = forward(upstream, self, request).await;
         // Azurite says 403; the service does not tell strangers what exists.
         match self == Self::Blob && anonymous && answer.status() == 403 {
-            true => self.error(404, "ResourceNotFound", "The specified resource does not exist."),
+            true => self.error(
+                404,
+                "ResourceNotFound",
+                "The specified resource does not exist.",
+            ),
             false => answer,
         }
     }
@@ -153,19 +197,35 @@ impl Service {
 async fn forward(upstream: &Upstream, service: Service, request: Request<Bytes>) -> Answer {
     match upstream.send(service, request).await {
         Ok(answer) => answer,
-        Err(error) => answer(502, "text/plain", format!("Azurite does not answer: {error}")),
+        Err(error) => answer(
+            502,
+            "text/plain",
+            format!("Azurite does not answer: {error}"),
+        ),
     }
 }
 
 /// The token of a request.
 pub fn bearer(request: &Request<Bytes>) -> Option<&str> {
-    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let value = request
+        .headers()
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 /// The host that a request is for, without a port.
 pub fn host(request: &Request<Bytes>) -> String {
-    let value = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(':').next().unwrap_or_default().to_ascii_lowercase()
+    let value = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
 }

@@ -9,9 +9,23 @@ use serde_json::Value;
 use super::Cloud;
 
 /// A request with a token of `name` for Storage or the vault, sent the way the product sends.
-async fn send(cloud: &Cloud, name: &str, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Reply {
-    let audience = if url.contains(".vault.") { "https://vault.azure.net" } else { "https://storage.azure.com" };
-    let mut request = cloud.client().request(method.parse().unwrap(), url).bearer_auth(cloud.token(name, audience));
+async fn send(
+    cloud: &Cloud,
+    name: &str,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let audience = if url.contains(".vault.") {
+        "https://vault.azure.net"
+    } else {
+        "https://storage.azure.com"
+    };
+    let mut request = cloud
+        .client()
+        .request(method.parse().unwrap(), url)
+        .bearer_auth(cloud.token(name, audience));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -28,11 +42,17 @@ struct Reply {
 impl Reply {
     async fn of(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.unwrap() }
+        Self {
+            status,
+            headers,
+            body: response.text().await.unwrap(),
+        }
     }
 
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     fn json(&self) -> Value {

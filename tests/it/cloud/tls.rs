@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
 use tokio_rustls::{
     TlsAcceptor, TlsConnector,
     rustls::{
@@ -49,7 +51,9 @@ fn make() -> Result<Tls, Box<dyn std::error::Error>> {
     let ca_key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![])?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "rescind's tests");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "rescind's tests");
     let ca = params.self_signed(&ca_key)?;
 
     let key = KeyPair::generate()?;
@@ -68,7 +72,10 @@ fn make() -> Result<Tls, Box<dyn std::error::Error>> {
     let mut server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(certificate.der().to_vec())], private)?;
+        .with_single_cert(
+            vec![CertificateDer::from(certificate.der().to_vec())],
+            private,
+        )?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Tls {
         ca: ca.pem(),

@@ -33,8 +33,12 @@ impl Upstream {
         sender.ready().await?;
         let (mut parts, body) = request.into_parts();
         parts.headers.remove(header::TRANSFER_ENCODING);
-        parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
-        let response = sender.send_request(Request::from_parts(parts, Full::new(body))).await?;
+        parts
+            .headers
+            .insert(header::CONTENT_LENGTH, body.len().into());
+        let response = sender
+            .send_request(Request::from_parts(parts, Full::new(body)))
+            .await?;
         let (mut parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         for hop in [header::CONNECTION, header::TRANSFER_ENCODING] {
@@ -48,9 +52,14 @@ impl Upstream {
 async fn connect(port: u16) -> Result<Sender, Error> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
-    let stream = tls::shared().connector.connect(ServerName::try_from("localhost")?, stream).await?;
-    let (sender, connection) =
-        hyper::client::conn::http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream)).await?;
+    let stream = tls::shared()
+        .connector
+        .connect(ServerName::try_from("localhost")?, stream)
+        .await?;
+    let (sender, connection) = hyper::client::conn::http1::Builder::new()
+        .preserve_header_case(true)
+        .handshake(TokioIo::new(stream))
+        .await?;
     tokio::spawn(connection);
     Ok(sender)
 }

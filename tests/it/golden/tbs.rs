@@ -37,29 +37,57 @@ impl Tbs {
         };
         let entry = |value: der::Tlv<'_>| {
             let parts = der::children(value.content);
-            let extensions = parts.get(2).map_or(vec![], |list| der::extensions(list.whole));
-            Entry { serial: parts[0].whole.to_vec(), date: parts[1].whole.to_vec(), extensions }
+            let extensions = parts
+                .get(2)
+                .map_or(vec![], |list| der::extensions(list.whole));
+            Entry {
+                serial: parts[0].whole.to_vec(),
+                date: parts[1].whole.to_vec(),
+                extensions,
+            }
         };
-        let [version, algorithm, issuer, this, next] = [0, 1, 2, 3, 4].map(|at: usize| parts[at].whole.to_vec());
+        let [version, algorithm, issuer, this, next] =
+            [0, 1, 2, 3, 4].map(|at: usize| parts[at].whole.to_vec());
         let list = list.map(|list| der::children(list.content).into_iter().map(entry).collect());
         let extensions = der::extensions(extensions.content);
-        Self { version, algorithm, issuer, this, next, list, extensions, behind: vec![] }
+        Self {
+            version,
+            algorithm,
+            issuer,
+            this,
+            next,
+            list,
+            extensions,
+            behind: vec![],
+        }
     }
 
     pub(super) fn write(&self) -> Vec<u8> {
-        let list = |extensions: &[Extension]| der::sequence(&[&extensions.iter().flat_map(write).collect::<Vec<_>>()]);
+        let list = |extensions: &[Extension]| {
+            der::sequence(&[&extensions.iter().flat_map(write).collect::<Vec<_>>()])
+        };
         let entry = |entry: &Entry| {
-            let extensions = if entry.extensions.is_empty() { vec![] } else { list(&entry.extensions) };
+            let extensions = if entry.extensions.is_empty() {
+                vec![]
+            } else {
+                list(&entry.extensions)
+            };
             // A serial that was changed keeps its old length.
             let serial = der::tlv(2, &[&entry.serial[2..]]);
             der::sequence(&[&serial, &entry.date, &extensions])
         };
-        let entries = self
-            .list
-            .as_ref()
-            .map_or(vec![], |list| der::sequence(&[&list.iter().flat_map(entry).collect::<Vec<_>>()]));
+        let entries = self.list.as_ref().map_or(vec![], |list| {
+            der::sequence(&[&list.iter().flat_map(entry).collect::<Vec<_>>()])
+        });
         let extensions = der::tlv(0xa0, &[&list(&self.extensions)]);
-        let head = [&self.version[..], &self.algorithm, &self.issuer, &self.this, &self.next].concat();
+        let head = [
+            &self.version[..],
+            &self.algorithm,
+            &self.issuer,
+            &self.this,
+            &self.next,
+        ]
+        .concat();
         der::sequence(&[&head, &entries, &extensions, &self.behind])
     }
 
@@ -72,17 +100,32 @@ impl Tbs {
     }
 
     pub(super) fn extension(&mut self, id: &[u8]) -> &mut Extension {
-        self.extensions.iter_mut().find(|extension| extension.id == id).unwrap()
+        self.extensions
+            .iter_mut()
+            .find(|extension| extension.id == id)
+            .unwrap()
     }
 }
 
 fn write(extension: &Extension) -> Vec<u8> {
-    let critical: &[u8] = if extension.critical { &[1, 1, 0xff] } else { &[] };
-    der::sequence(&[&der::tlv(6, &[&extension.id]), critical, &der::tlv(4, &[&extension.value])])
+    let critical: &[u8] = if extension.critical {
+        &[1, 1, 0xff]
+    } else {
+        &[]
+    };
+    der::sequence(&[
+        &der::tlv(6, &[&extension.id]),
+        critical,
+        &der::tlv(4, &[&extension.value]),
+    ])
 }
 
 pub(super) fn extension(id: &[u8], value: Vec<u8>) -> Extension {
-    Extension { id: id.to_vec(), critical: false, value }
+    Extension {
+        id: id.to_vec(),
+        critical: false,
+        value,
+    }
 }
 
 pub(super) fn reason(code: u8) -> Extension {

@@ -1,4 +1,5 @@
-//! The good CRLs, and what they are linted against and compared with. All is fixed, and nothing is signed.
+//! The good CRLs, and what they are linted against and compared with. All is fixed, and nothing is
+//! signed.
 
 use std::{fs, time::Duration};
 
@@ -55,22 +56,48 @@ pub(super) struct World {
 }
 
 fn status(serial: &str, reason: Option<Reason>, seq: u64) -> Status {
-    let state = if reason == Some(Reason::CertificateHold) { State::Held } else { State::Revoked };
+    let state = if reason == Some(Reason::CertificateHold) {
+        State::Held
+    } else {
+        State::Revoked
+    };
     let invalidity_date = (reason == Some(Reason::KeyCompromise)).then(|| at(1_735_689_599));
     let serial = Serial::from_hex(serial).unwrap();
-    Status { serial, state, revoked_at: Some(at(1_767_225_600)), reason, invalidity_date, not_after: None, seq }
+    Status {
+        serial,
+        state,
+        revoked_at: Some(at(1_767_225_600)),
+        reason,
+        invalidity_date,
+        not_after: None,
+        seq,
+    }
 }
 
 /// Reads change sets on behind `fold`, whose head is `head`.
 fn replica(fold: &mut Fold, head: &mut Head, changes: Vec<(Event, Status)>) -> Replica {
     let prev = head.hash;
-    let set = ChangeSet { seq: head.seq + 1, at: at(BEFORE), actor: "a".into(), comment: String::new(), changes };
+    let set = ChangeSet {
+        seq: head.seq + 1,
+        at: at(BEFORE),
+        actor: "a".into(),
+        comment: String::new(),
+        changes,
+    };
     let mut counts = head.counts;
     for (event, status) in &set.changes {
-        counts.change((*event == Event::Released).then_some(State::Held), status.state);
+        counts.change(
+            (*event == Event::Released).then_some(State::Held),
+            status.state,
+        );
     }
     *head = head.then(&set, counts);
-    fold.read(&[Linked { prev, hash: head.hash, set }]).unwrap();
+    fold.read(&[Linked {
+        prev,
+        hash: head.hash,
+        set,
+    }])
+    .unwrap();
     fold.clone().level(head).unwrap()
 }
 
@@ -89,13 +116,26 @@ impl World {
         ];
         let revoked = revoked.map(|(serial, reason)| (Event::Revoked, status(serial, reason, 1)));
         let earlier = replica(&mut fold, &mut head, revoked.to_vec());
-        let released = Status { state: State::Valid, revoked_at: None, reason: None, ..revoked[2].1 };
+        let released = Status {
+            state: State::Valid,
+            revoked_at: None,
+            reason: None,
+            ..revoked[2].1
+        };
         let changes = vec![
             (Event::Released, Status { seq: 2, ..released }),
-            (Event::Revoked, status("5500", Some(Reason::CessationOfOperation), 2)),
+            (
+                Event::Revoked,
+                status("5500", Some(Reason::CessationOfOperation), 2),
+            ),
         ];
         let replica = replica(&mut fold, &mut head, changes);
-        Self { issuer, earlier, replica, nothing }
+        Self {
+            issuer,
+            earlier,
+            replica,
+            nothing,
+        }
     }
 
     /// What the good CRL was drafted from.
@@ -105,7 +145,11 @@ impl World {
             Good::Previous => (&self.earlier, BEFORE),
             Good::Full | Good::Delta | Good::Shard => (&self.replica, THIS),
         };
-        CrlSource { issuer: &self.issuer, replica, now: at(now + 600) }
+        CrlSource {
+            issuer: &self.issuer,
+            replica,
+            now: at(now + 600),
+        }
     }
 
     /// The plan of the good CRL.
@@ -113,7 +157,11 @@ impl World {
         let url = |name: &str| format!("http://pki.contoso.example/crl/golden{name}.crl");
         let this = at(if good == Good::Previous { BEFORE } else { THIS });
         let full = Crl {
-            number: CrlNumber::known(if good == Good::Previous { NUMBER - 1 } else { NUMBER }),
+            number: CrlNumber::known(if good == Good::Previous {
+                NUMBER - 1
+            } else {
+                NUMBER
+            }),
             window: Window::new(this, this.after(Duration::from_secs(7 * 86_400))).unwrap(),
             scope: Scope::Full,
             distribution_points: vec![url("")],
@@ -121,19 +169,41 @@ impl World {
             freshest: Some(url("-delta")),
             delta: None,
             expired_since: Some(at(1_735_689_600)),
-            previous: Some(Appearance { this_update: at(BEFORE), seq: 1 }),
+            previous: Some(Appearance {
+                this_update: at(BEFORE),
+                seq: 1,
+            }),
         };
         match good {
             Good::Full | Good::Empty | Good::Previous => full,
             Good::Shard => {
                 let scope = Scope::Shard(Shard::of(&Serial::from_hex("1100").unwrap(), 4));
-                Crl { scope, distribution_points: vec![url("/00")], freshest: None, ..full }
+                Crl {
+                    scope,
+                    distribution_points: vec![url("/00")],
+                    freshest: None,
+                    ..full
+                }
             }
             Good::Delta => {
-                let base = Base { number: CrlNumber::known(NUMBER - 1), this_update: at(BEFORE), seq: 1 };
+                let base = Base {
+                    number: CrlNumber::known(NUMBER - 1),
+                    this_update: at(BEFORE),
+                    seq: 1,
+                };
                 let previous = self.bytes(Good::Previous);
-                let rows = delta::rows(&full, &self.replica, &base, &CrlRef::read(&previous).unwrap());
-                Crl { scope: Scope::Delta, freshest: None, delta: Some((base, rows)), ..full }
+                let rows = delta::rows(
+                    &full,
+                    &self.replica,
+                    &base,
+                    &CrlRef::read(&previous).unwrap(),
+                );
+                Crl {
+                    scope: Scope::Delta,
+                    freshest: None,
+                    delta: Some((base, rows)),
+                    ..full
+                }
             }
         }
     }
@@ -141,7 +211,11 @@ impl World {
     /// The good CRL's bytes.
     pub(super) fn bytes(&self, good: Good) -> Vec<u8> {
         let source = self.source(good);
-        let linted = self.plan(good).draft(source.issuer, source.replica).lint(&source).unwrap();
+        let linted = self
+            .plan(good)
+            .draft(source.issuer, source.replica)
+            .lint(&source)
+            .unwrap();
         linted.to_be_signed().to_vec()
     }
 
@@ -152,10 +226,23 @@ impl World {
 
     /// What the comparison of a full CRL with the one before it finds. `bytes` are one of the two.
     pub(super) fn compare(&self, good: Good, bytes: &[u8]) -> Findings {
-        let other = self.bytes(if good == Good::Previous { Good::Full } else { Good::Previous });
-        let (new, previous) = if good == Good::Previous { (&other[..], bytes) } else { (bytes, &other[..]) };
+        let other = self.bytes(if good == Good::Previous {
+            Good::Full
+        } else {
+            Good::Previous
+        });
+        let (new, previous) = if good == Good::Previous {
+            (&other[..], bytes)
+        } else {
+            (bytes, &other[..])
+        };
         let previous = Previous::of_this_pass(CrlRef::read(previous).unwrap(), &self.earlier);
-        let before = CrlBefore { previous: Some(previous), replica: &self.replica, neighbours: None, accepted: None };
+        let before = CrlBefore {
+            previous: Some(previous),
+            replica: &self.replica,
+            neighbours: None,
+            accepted: None,
+        };
         self.plan(Good::Full).compare(new, &before)
     }
 
@@ -163,8 +250,16 @@ impl World {
     pub(super) fn fit(&self, good: Good, bytes: &[u8]) -> Findings {
         let (base, full) = (self.bytes(Good::Previous), self.bytes(Good::Full));
         let base = Previous::of_this_pass(CrlRef::read(&base).unwrap(), &self.earlier);
-        let neighbours = Neighbours { base, full: CrlRef::read(&full).unwrap() };
-        let before = CrlBefore { previous: None, replica: &self.replica, neighbours: Some(neighbours), accepted: None };
+        let neighbours = Neighbours {
+            base,
+            full: CrlRef::read(&full).unwrap(),
+        };
+        let before = CrlBefore {
+            previous: None,
+            replica: &self.replica,
+            neighbours: Some(neighbours),
+            accepted: None,
+        };
         self.plan(good).compare(bytes, &before)
     }
 }

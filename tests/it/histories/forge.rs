@@ -1,5 +1,6 @@
-//! A publisher with a bug: each CRL that the product writes is taken apart, changed, signed with the CA's key and put
-//! back, before anybody else sees it. The product then goes on from there, as if it had written it.
+//! A publisher with a bug: each CRL that the product writes is taken apart, changed, signed with
+//! the CA's key and put back, before anybody else sees it. The product then goes on from there, as
+//! if it had written it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -67,13 +68,23 @@ impl Parts {
         let tbs = der::children(outer[0].content);
         let whole = |at: usize| tbs[at].whole.to_vec();
         let list = tbs[5].tag == 0x30;
-        let entry = |entry: der::Tlv<'_>| Entry { serial: entry.whole[4], bytes: entry.whole.to_vec() };
+        let entry = |entry: der::Tlv<'_>| Entry {
+            serial: entry.whole[4],
+            bytes: entry.whole.to_vec(),
+        };
         Self {
             before: [whole(0), whole(1), whole(2)].concat(),
             algorithm: whole(1),
             this_update: whole(3),
             next_update: whole(4),
-            entries: if list { der::children(tbs[5].content).into_iter().map(entry).collect() } else { vec![] },
+            entries: if list {
+                der::children(tbs[5].content)
+                    .into_iter()
+                    .map(entry)
+                    .collect()
+            } else {
+                vec![]
+            },
             extensions: whole(if list { 6 } else { 5 }),
             is_forged: false,
         }
@@ -81,8 +92,16 @@ impl Parts {
 
     /// Changes the last octet of an extension's INTEGER, such as a number.
     pub fn change_integer(&mut self, id: &[u8], change: impl Fn(u8) -> u8) {
-        let at = self.extensions.windows(id.len()).position(|octets| octets == id).unwrap();
-        let integer = self.extensions[at..].iter().position(|octet| *octet == 2).unwrap() + at;
+        let at = self
+            .extensions
+            .windows(id.len())
+            .position(|octets| octets == id)
+            .unwrap();
+        let integer = self.extensions[at..]
+            .iter()
+            .position(|octet| *octet == 2)
+            .unwrap()
+            + at;
         let last = integer + 1 + usize::from(self.extensions[integer + 1]);
         self.extensions[last] = change(self.extensions[last]);
     }
@@ -93,11 +112,38 @@ impl Parts {
     }
 
     fn sign(&self, key: &EcdsaKeyPair) -> Vec<u8> {
-        let entries: Vec<_> = self.entries.iter().flat_map(|entry| entry.bytes.clone()).collect();
-        let list = if entries.is_empty() { vec![] } else { der::sequence(&[&entries]) };
-        let tbs = der::sequence(&[&self.before, &self.this_update, &self.next_update, &list, &self.extensions]);
-        let signed = key.sign(&SystemRandom::new(), if self.is_forged { b"something else" } else { &tbs }).unwrap();
-        der::sequence(&[&tbs, &self.algorithm, &der::tlv(3, &[&[0], signed.as_ref()])])
+        let entries: Vec<_> = self
+            .entries
+            .iter()
+            .flat_map(|entry| entry.bytes.clone())
+            .collect();
+        let list = if entries.is_empty() {
+            vec![]
+        } else {
+            der::sequence(&[&entries])
+        };
+        let tbs = der::sequence(&[
+            &self.before,
+            &self.this_update,
+            &self.next_update,
+            &list,
+            &self.extensions,
+        ]);
+        let signed = key
+            .sign(
+                &SystemRandom::new(),
+                if self.is_forged {
+                    b"something else"
+                } else {
+                    &tbs
+                },
+            )
+            .unwrap();
+        der::sequence(&[
+            &tbs,
+            &self.algorithm,
+            &der::tlv(3, &[&[0], signed.as_ref()]),
+        ])
     }
 }
 
@@ -114,7 +160,12 @@ struct Publisher {
 
 /// A publisher that does this with every CRL that it makes.
 pub fn publisher(wrong: impl FnMut(&mut Parts, Kind, &Index) + 'static) -> Bug {
-    let mut publisher = Publisher { wrong: Box::new(wrong), key: None, seen: HashSet::new(), forged: HashMap::new() };
+    let mut publisher = Publisher {
+        wrong: Box::new(wrong),
+        key: None,
+        seen: HashSet::new(),
+        forged: HashMap::new(),
+    };
     Box::new(move |dir, _| publisher.meddle(dir))
 }
 
@@ -122,8 +173,9 @@ impl Publisher {
     fn meddle(&mut self, dir: &Path) {
         if self.key.is_none() {
             let pem = fs::read(dir.join("ca.key.pem")).unwrap();
-            let key = ::der::pem::decode_vec(&pem)
-                .map(|(_, key)| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key).unwrap());
+            let key = ::der::pem::decode_vec(&pem).map(|(_, key)| {
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key).unwrap()
+            });
             self.key = key.ok();
         }
         for (path, (kind, _)) in archived(dir) {
@@ -132,7 +184,10 @@ impl Publisher {
             }
         }
         for path in shelf(dir) {
-            if let Some(forged) = fs::read(&path).ok().and_then(|bytes| self.forged.get(&bytes)) {
+            if let Some(forged) = fs::read(&path)
+                .ok()
+                .and_then(|bytes| self.forged.get(&bytes))
+            {
                 replace(&path, forged);
             }
         }
@@ -155,15 +210,22 @@ impl Publisher {
 pub fn shelf(dir: &Path) -> Vec<PathBuf> {
     let shelf = dir.join("data/shelf");
     let folders = [shelf.clone(), shelf.join(ISSUER)];
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
+    let entries = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.to_string_lossy().ends_with(".crl")).collect()
+    paths
+        .filter(|path| path.to_string_lossy().ends_with(".crl"))
+        .collect()
 }
 
 /// Replaces a CRL, and what its label says that it is about.
 fn replace(path: &Path, crl: &[u8]) {
     fs::write(path, crl).unwrap();
-    let label = path.with_file_name(format!(".{}.json", path.file_name().unwrap().to_str().unwrap()));
+    let label = path.with_file_name(format!(
+        ".{}.json",
+        path.file_name().unwrap().to_str().unwrap()
+    ));
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&label).unwrap()).unwrap();
     for name in ["content", "sha256"] {
         json[name] = der::hex(&Sha256::digest(crl)).into();

@@ -47,7 +47,8 @@ const STATES: [&str; 3] = ["revoked", "held", "valid"];
 
 impl Index {
     pub fn read(file: &Connection) -> Self {
-        let sql = "SELECT RowKey, Seq, Hash, Revoked, Held, Valid, Prev, At, Actor, Comment, Changes, State, Reason,
+        let sql = "SELECT RowKey, Seq, Hash, Revoked, Held, Valid, Prev, At, Actor, Comment, \
+                   Changes, State, Reason,
                    RevokedAt, NotAfter, Number FROM revocations";
         let mut index = Self::default();
         let mut statement = file.prepare_cached(sql).unwrap();
@@ -61,16 +62,35 @@ impl Index {
     fn take(&mut self, row: &rusqlite::Row<'_>) -> Result<(), rusqlite::Error> {
         let key: String = row.get(0)?;
         match key.split_at(2) {
-            ("he", _) => self.head = Some((row.get(1)?, row.get(2)?, [row.get(3)?, row.get(4)?, row.get(5)?])),
+            ("he", _) => {
+                self.head = Some((
+                    row.get(1)?,
+                    row.get(2)?,
+                    [row.get(3)?, row.get(4)?, row.get(5)?],
+                ))
+            }
             ("c.", seq) => {
                 let (prev, hash, at) = (row.get(6)?, row.get(2)?, row.get(7)?);
-                let record = Record { prev, hash, at, actor: row.get(8)?, comment: row.get(9)?, changes: row.get(10)? };
+                let record = Record {
+                    prev,
+                    hash,
+                    at,
+                    actor: row.get(8)?,
+                    comment: row.get(9)?,
+                    changes: row.get(10)?,
+                };
                 self.journal.insert(seq.parse().unwrap(), record);
             }
             ("s.", serial) => {
                 let (seq, state) = (row.get(1)?, row.get(11)?);
                 let reason = row.get::<_, Option<String>>(12)?.map(|name| code(&name));
-                let status = Status { seq, state, reason, revoked_at: row.get(13)?, not_after: row.get(14)? };
+                let status = Status {
+                    seq,
+                    state,
+                    reason,
+                    revoked_at: row.get(13)?,
+                    not_after: row.get(14)?,
+                };
                 self.rows.insert(serial.to_owned(), status);
             }
             ("p.", "full") => self.reserved = row.get(15)?,
@@ -105,15 +125,30 @@ impl Index {
             let at = || format!("change set {seq}: {record:?}, after {last:?}");
             let old = before.journal.get(seq);
             require(old.is_none_or(|old| old == record), Rule::Journal, at)?;
-            require(*seq == last.as_ref().map_or(0, |(seq, _)| *seq) + 1, Rule::Journal, at)?;
-            require(last.as_ref().is_none_or(|(_, hash)| *hash == record.prev), Rule::Journal, at)?;
+            require(
+                *seq == last.as_ref().map_or(0, |(seq, _)| *seq) + 1,
+                Rule::Journal,
+                at,
+            )?;
+            require(
+                last.as_ref().is_none_or(|(_, hash)| *hash == record.prev),
+                Rule::Journal,
+                at,
+            )?;
             require(record.hash == record.chained(*seq), Rule::Journal, at)?;
             last = Some((*seq, record.hash.clone()));
         }
-        let head = self.head.as_ref().map(|(seq, hash, _)| (*seq, hash.clone()));
-        require(head == last, Rule::Journal, || format!("the head is {head:?}, the journal's end {last:?}"))?;
+        let head = self
+            .head
+            .as_ref()
+            .map(|(seq, hash, _)| (*seq, hash.clone()));
+        require(head == last, Rule::Journal, || {
+            format!("the head is {head:?}, the journal's end {last:?}")
+        })?;
         let end = |index: &Self| index.head.as_ref().map_or(0, |(seq, ..)| *seq);
-        require(end(self) >= end(before), Rule::Journal, || format!("the head was {}", end(before)))
+        require(end(self) >= end(before), Rule::Journal, || {
+            format!("the head was {}", end(before))
+        })
     }
 
     /// No row without a record, no record without a row, and the head counts them.
@@ -122,24 +157,42 @@ impl Index {
         for (seq, record) in &self.journal {
             rows.extend(record.statuses(*seq));
         }
-        require(rows == self.rows, Rule::Rows, || format!("rows {:?}, journal {rows:?}", self.rows))?;
+        require(rows == self.rows, Rule::Rows, || {
+            format!("rows {:?}, journal {rows:?}", self.rows)
+        })?;
         let count = |state: &&str| rows.values().filter(|row| row.state == *state).count() as u64;
         let counts = STATES.each_ref().map(count);
         let counted = self.head.as_ref().map_or([0; 3], |(_, _, counts)| *counts);
-        require(counts == counted, Rule::Rows, || format!("the head counts {counted:?}, the journal {counts:?}"))
+        require(counts == counted, Rule::Rows, || {
+            format!("the head counts {counted:?}, the journal {counts:?}")
+        })
     }
 
     /// What was acknowledged is there, and nothing else.
     fn is_what_was_told(&self, model: &Model) -> Result<(), Violation> {
         let digits = |seconds: u64| String::from_utf8(at(seconds).digits().to_vec()).unwrap();
         let row = |(key, status): (&String, &Status)| {
-            let serial = u64::from_str_radix(&key[24..], 16).ok().and_then(|serial| u8::try_from(serial).ok());
+            let serial = u64::from_str_radix(&key[24..], 16)
+                .ok()
+                .and_then(|serial| u8::try_from(serial).ok());
             let date = digits(status.revoked_at?);
-            let fact = Fact { date, reason: status.reason };
-            Some((serial?, Row { held: status.state == "held", fact })).filter(|_| status.state != "valid")
+            let fact = Fact {
+                date,
+                reason: status.reason,
+            };
+            Some((
+                serial?,
+                Row {
+                    held: status.state == "held",
+                    fact,
+                },
+            ))
+            .filter(|_| status.state != "valid")
         };
         let rows: BTreeMap<_, _> = self.rows.iter().filter_map(row).collect();
-        require(rows == *model.rows(), Rule::Acknowledged, || format!("the index has {rows:?}, not {:?}", model.rows()))
+        require(rows == *model.rows(), Rule::Acknowledged, || {
+            format!("the index has {rows:?}, not {:?}", model.rows())
+        })
     }
 }
 
@@ -168,7 +221,13 @@ impl Record {
             };
             let state = STATES[usize::from(record[1]) - 1].to_owned();
             let reason = Some(record[2]).filter(|reason| *reason != 0);
-            let status = Status { seq, state, reason, revoked_at: time(23), not_after: time(39) };
+            let status = Status {
+                seq,
+                state,
+                reason,
+                revoked_at: time(23),
+                not_after: time(39),
+            };
             (hex(&record[3..23]), status)
         })
     }

@@ -1,4 +1,5 @@
-//! Any history of revocations, holds, releases, expiry, publications, crashes, races and damage keeps the contract.
+//! Any history of revocations, holds, releases, expiry, publications, crashes, races and damage
+//! keeps the contract.
 
 mod broken;
 mod check;
@@ -15,8 +16,16 @@ use check::{Kind, SHARDS, Violation};
 use model::Change;
 use story::{Fault, Settings, Step, Turn, World};
 
-const FULL: Settings = Settings { delta: false, shards: false, keep_expired: false };
-const EVERYTHING: Settings = Settings { delta: true, shards: true, ..FULL };
+const FULL: Settings = Settings {
+    delta: false,
+    shards: false,
+    keep_expired: false,
+};
+const EVERYTHING: Settings = Settings {
+    delta: true,
+    shards: true,
+    ..FULL
+};
 
 fn change() -> impl Strategy<Value = Change> {
     let serial = 1..7u8;
@@ -43,7 +52,12 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![Just(Fault::Key), Just(Fault::Index), Just(Fault::Archive), Just(Fault::Shelf)]
+    prop_oneof![
+        Just(Fault::Key),
+        Just(Fault::Index),
+        Just(Fault::Archive),
+        Just(Fault::Shelf)
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -66,13 +80,18 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // A day goes by, and the timer publishes: what expires is soon seen to.
-    let day = (80_000..200_000u32).prop_map(|time| vec![Step::Wait(time), Step::Publish { force: false }]);
+    let day = (80_000..200_000u32)
+        .prop_map(|time| vec![Step::Wait(time), Step::Publish { force: false }]);
     let some = prop_oneof![6 => step().prop_map(|step| vec![step]), 1 => day];
     prop::collection::vec(some, 1..12).prop_map(|steps| steps.concat())
 }
 
 /// Tells a history to a world, and looks at it after each step.
-fn tell(settings: Settings, steps: &[Step], plant: impl FnOnce(&mut World)) -> Result<(), Violation> {
+fn tell(
+    settings: Settings,
+    steps: &[Step],
+    plant: impl FnOnce(&mut World),
+) -> Result<(), Violation> {
     let mut world = World::new(settings);
     plant(&mut world);
     for step in steps {
@@ -88,8 +107,16 @@ fn failure(violation: Violation) -> TestCaseError {
 
 /// Shared out between four configurations; `RESCIND_CASES` says how many there are in all.
 fn cases() -> ProptestConfig {
-    let cases = std::env::var("RESCIND_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000);
-    ProptestConfig { cases: cases / 4, failure_persistence: None, max_shrink_iters: 3000, ..ProptestConfig::default() }
+    let cases = std::env::var("RESCIND_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(2000);
+    ProptestConfig {
+        cases: cases / 4,
+        failure_persistence: None,
+        max_shrink_iters: 3000,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

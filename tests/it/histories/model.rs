@@ -1,4 +1,5 @@
-//! What was told to the index, and what follows from it by the contract alone; it knows nothing of the product.
+//! What was told to the index, and what follows from it by the contract alone; it knows nothing of
+//! the product.
 
 use std::collections::BTreeMap;
 
@@ -37,16 +38,25 @@ pub struct Model {
 
 impl Model {
     pub fn new() -> Self {
-        Self { versions: vec![BTreeMap::new()], ends: vec![BTreeMap::new()] }
+        Self {
+            versions: vec![BTreeMap::new()],
+            ends: vec![BTreeMap::new()],
+        }
     }
 
     pub fn last(&self) -> usize {
         self.versions.len() - 1
     }
 
-    /// The first version since which nothing changed that a CRL can show: telling something twice changes nothing.
+    /// The first version since which nothing changed that a CRL can show: telling something twice
+    /// changes nothing.
     pub fn settled(&self) -> usize {
-        let same = self.versions.iter().rev().take_while(|rows| *rows == self.rows()).count();
+        let same = self
+            .versions
+            .iter()
+            .rev()
+            .take_while(|rows| *rows == self.rows())
+            .count();
         self.versions.len() - same
     }
 
@@ -54,9 +64,9 @@ impl Model {
         &self.versions[self.last()]
     }
 
-    /// The contract: the earliest date stays, permanent stays, a hold may be released or made permanent, and an
-    /// amendment replaces date and reason. The latest end that was told counts. `ago` is the text of the time that many
-    /// seconds ago.
+    /// The contract: the earliest date stays, permanent stays, a hold may be released or made
+    /// permanent, and an amendment replaces date and reason. The latest end that was told counts.
+    /// `ago` is the text of the time that many seconds ago.
     pub fn remember(&mut self, change: Change, ago: &dyn Fn(u16) -> String, end: Option<String>) {
         let (mut rows, mut ends) = (self.rows().clone(), self.ends[self.last()].clone());
         let (serial, date, reason, held) = match change {
@@ -68,14 +78,27 @@ impl Model {
                 return self.push(rows, ends);
             }
         };
-        let new = Row { held, fact: Fact { date, reason: Some(reason) } };
+        let new = Row {
+            held,
+            fact: Fact {
+                date,
+                reason: Some(reason),
+            },
+        };
         let merged = match (rows.get(&serial), change) {
             (None, _) | (Some(_), Change::Amend(..)) => new,
             (Some(old), _) if !old.held && held => old.clone(),
             (Some(old), _) => {
                 let date = old.fact.date.clone().min(new.fact.date.clone());
-                let reason = if old.held { new.fact.reason } else { old.fact.reason };
-                Row { held: old.held && held, fact: Fact { date, reason } }
+                let reason = if old.held {
+                    new.fact.reason
+                } else {
+                    old.fact.reason
+                };
+                Row {
+                    held: old.held && held,
+                    fact: Fact { date, reason },
+                }
             }
         };
         rows.insert(serial, merged);

@@ -35,15 +35,29 @@ pub struct Pass {
 
 pub fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    })
 }
 
 impl Pass {
     pub fn new(ca: &Ca, force: bool, now: Timestamp, began: usize) -> Self {
         let ca = ca.clone();
-        let options = Options { force, ..Options::default() };
+        let options = Options {
+            force,
+            ..Options::default()
+        };
         let future = Box::pin(async move { publish::publish(&ca, None, options, now).await });
-        Self { future, bell: Arc::default(), done: None, began }
+        Self {
+            future,
+            bell: Arc::default(),
+            done: None,
+            began,
+        }
     }
 
     /// Goes on until the next call came back; what it did has happened, and nobody knows yet.

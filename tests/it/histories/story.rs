@@ -1,4 +1,5 @@
-//! Histories: what happens to a CA, step by step, with the real publisher, index, shelf and archive.
+//! Histories: what happens to a CA, step by step, with the real publisher, index, shelf and
+//! archive.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +38,8 @@ pub enum Turn {
     Change(Change),
 }
 
-/// What is published. How many shards there are is said once and for all; the rest may be configured otherwise.
+/// What is published. How many shards there are is said once and for all; the rest may be
+/// configured otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub delta: bool,
@@ -49,13 +51,20 @@ impl Settings {
     fn text(self) -> String {
         let delta = if self.delta { "4h" } else { "off" };
         let shards = if self.shards { SHARDS } else { 1 };
-        format!("[issuer.crl]\ndelta = \"{delta}\"\nshards = {shards}\nkeep_expired = {}\n", self.keep_expired)
+        format!(
+            "[issuer.crl]\ndelta = \"{delta}\"\nshards = {shards}\nkeep_expired = {}\n",
+            self.keep_expired
+        )
     }
 
     fn kinds(self) -> Vec<Kind> {
         let delta = self.delta.then_some(Kind::Delta);
         let shards = (0..SHARDS).map(Kind::Shard).filter(|_| self.shards);
-        [Kind::Full].into_iter().chain(delta).chain(shards).collect()
+        [Kind::Full]
+            .into_iter()
+            .chain(delta)
+            .chain(shards)
+            .collect()
     }
 }
 
@@ -87,7 +96,8 @@ pub enum Step {
     Floor(u16),
     /// Another configuration: whether there is a delta CRL, and whether what expired is kept.
     Configure(bool, bool),
-    /// Somebody removes a CRL from the shelf, puts back an older one, or puts another scope's in its place.
+    /// Somebody removes a CRL from the shelf, puts back an older one, or puts another scope's in
+    /// its place.
     Remove(Kind),
     PutBack(Kind),
     Swap(Kind, Kind),
@@ -125,7 +135,17 @@ impl World {
         // The CA certificate begins now, and CRLs are dated back.
         let now = at(now()).after(Duration::from_secs(86_400));
         let (model, checker, index) = (Model::new(), Checker::default(), index::open(dir.path()));
-        Self { dir, cas, settings, now, index, bug: None, model, checker, read: BTreeMap::new() }
+        Self {
+            dir,
+            cas,
+            settings,
+            now,
+            index,
+            bug: None,
+            model,
+            checker,
+            read: BTreeMap::new(),
+        }
     }
 
     /// With a bug from now on.
@@ -159,8 +179,15 @@ impl World {
 
     /// What is there now. What was read before is not parsed again.
     pub fn shot(&mut self) -> Shot {
-        let mut shot = Shot { now: text(self.now), index: Index::read(&self.index), ..Shot::default() };
-        let everything = Settings { delta: true, ..self.settings };
+        let mut shot = Shot {
+            now: text(self.now),
+            index: Index::read(&self.index),
+            ..Shot::default()
+        };
+        let everything = Settings {
+            delta: true,
+            ..self.settings
+        };
         for kind in everything.kinds() {
             if let Some(list) = self.list(self.shelf(kind)) {
                 shot.shelf.insert(kind, list);
@@ -175,7 +202,10 @@ impl World {
     fn list(&mut self, path: PathBuf) -> Option<List> {
         let bytes = fs::read(&path).ok()?;
         let kept = self.read.get(&path).filter(|(old, _)| *old == bytes);
-        let list = kept.map_or_else(|| List::read(&bytes, self.cas[0].issuer.key().bits()), |(_, list)| list.clone());
+        let list = kept.map_or_else(
+            || List::read(&bytes, self.cas[0].issuer.key().bits()),
+            |(_, list)| list.clone(),
+        );
         self.read.insert(path, (bytes, list.clone()));
         Some(list)
     }
@@ -191,7 +221,9 @@ impl World {
         let since = self.model.settled();
         match step {
             Step::Tell(change) => self.tell(*change)?,
-            Step::Wait(seconds) => self.now = self.now.after(Duration::from_secs((*seconds).into())),
+            Step::Wait(seconds) => {
+                self.now = self.now.after(Duration::from_secs((*seconds).into()))
+            }
             Step::Publish { force } => return self.publish(*force),
             Step::Killed(calls) => {
                 let mut pass = self.pass(0, false);
@@ -202,7 +234,11 @@ impl World {
             Step::Flaky(fault, calls, times) => return self.flaky(*fault, *calls, *times),
             Step::Floor(above) => self.raise(u64::from(*above))?,
             Step::Configure(delta, keep_expired) => {
-                self.settings = Settings { delta: *delta, keep_expired: *keep_expired, ..self.settings };
+                self.settings = Settings {
+                    delta: *delta,
+                    keep_expired: *keep_expired,
+                    ..self.settings
+                };
                 self.cas = open(self.dir.path(), self.settings);
             }
             Step::Remove(kind) if self.has(*kind) => {
@@ -241,9 +277,13 @@ impl World {
         let is_done = |outcome: &rescind::stories::publish::Outcome| {
             outcome.reason != Reason::LostRace && outcome.trouble.is_none()
         };
-        let repaired = pass.done.as_ref().is_some_and(|done| done.as_ref().is_ok_and(is_done));
+        let repaired = pass
+            .done
+            .as_ref()
+            .is_some_and(|done| done.as_ref().is_ok_and(is_done));
         require(repaired, Rule::NotRepaired, || format!("{:?}", pass.done))?;
-        self.checker.passed(pass.began, &shot, &self.settings.kinds())?;
+        self.checker
+            .passed(pass.began, &shot, &self.settings.kinds())?;
         if self.settings.shards {
             self.checker.shards_are_full(&shot, &self.model)?;
         }
@@ -286,8 +326,12 @@ impl World {
         self.enable(place);
         let shot = self.look(pass.began)?;
         let failed = pass.done.is_some_and(|done| done.is_err());
-        require(failed, Rule::FailedPass, || format!("a pass without {fault:?} did not fail"))?;
-        require(shot.shelf == before.shelf, Rule::FailedPass, || format!("{:?}, {:?}", before.shelf, shot.shelf))
+        require(failed, Rule::FailedPass, || {
+            format!("a pass without {fault:?} did not fail")
+        })?;
+        require(shot.shelf == before.shelf, Rule::FailedPass, || {
+            format!("{:?}, {:?}", before.shelf, shot.shelf)
+        })
     }
 
     /// A pass that may come to anything; but where it finds no fault, none may be.
@@ -300,7 +344,10 @@ impl World {
         self.finish(&mut pass);
         let shot = self.look(pass.began)?;
         match &pass.done {
-            Some(Ok(outcome)) if is_complete(outcome) => self.checker.passed(pass.began, &shot, &self.settings.kinds()),
+            Some(Ok(outcome)) if is_complete(outcome) => {
+                self.checker
+                    .passed(pass.began, &shot, &self.settings.kinds())
+            }
             _ => Ok(()),
         }
     }
@@ -312,7 +359,8 @@ impl World {
             Fault::Archive => "data/archive",
             Fault::Shelf => "data/shelf",
             Fault::Index => {
-                let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON revocations BEGIN SELECT RAISE(ABORT, 'no'); END";
+                let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON revocations BEGIN SELECT \
+                              RAISE(ABORT, 'no'); END";
                 self.index.execute_batch(refuse).unwrap();
                 return None;
             }
@@ -324,7 +372,9 @@ impl World {
     }
 
     fn enable(&self, place: Option<PathBuf>) {
-        let Some(place) = place else { return self.index.execute_batch("DROP TRIGGER refuse").unwrap() };
+        let Some(place) = place else {
+            return self.index.execute_batch("DROP TRIGGER refuse").unwrap();
+        };
         fs::remove_file(&place).unwrap();
         // There may have been nothing yet.
         let _ = fs::rename(self.dir.path().join("aside"), &place);
@@ -332,27 +382,41 @@ impl World {
 
     fn raise(&mut self, above: u64) -> Result<(), Violation> {
         let floor = self.now.seconds() + above;
-        let raised = runtime().block_on(revoke::raise_number(&self.cas[0], CrlNumber::known(floor)));
-        require(raised.is_ok(), Rule::NotRepaired, || format!("take over a CRL: {raised:?}"))?;
+        let raised =
+            runtime().block_on(revoke::raise_number(&self.cas[0], CrlNumber::known(floor)));
+        require(raised.is_ok(), Rule::NotRepaired, || {
+            format!("take over a CRL: {raised:?}")
+        })?;
         self.checker.floor = self.checker.floor.max(floor);
         Ok(())
     }
 
     fn put_back(&mut self, kind: Kind) {
-        let oldest = self.shot().archive.into_iter().find(|((of, _), _)| *of == kind);
-        let Some(((_, number), _)) = oldest else { return };
+        let oldest = self
+            .shot()
+            .archive
+            .into_iter()
+            .find(|((of, _), _)| *of == kind);
+        let Some(((_, number), _)) = oldest else {
+            return;
+        };
         let end = match kind {
             Kind::Full => String::new(),
             Kind::Delta => "-delta".to_owned(),
             Kind::Shard(index) => format!("-{index:02x}"),
         };
-        let from = self.dir.path().join(format!("data/archive/{ISSUER}/{number}{end}.crl"));
+        let from = self
+            .dir
+            .path()
+            .join(format!("data/archive/{ISSUER}/{number}{end}.crl"));
         self.put(kind, &from);
     }
 
     /// Somebody puts a CRL onto the shelf.
     fn put(&mut self, kind: Kind, from: &Path) {
-        let Some(list) = self.list(from.to_owned()) else { return };
+        let Some(list) = self.list(from.to_owned()) else {
+            return;
+        };
         if self.shot().shelf.get(&kind) != Some(&list) {
             self.checker.tampered(kind, Some(list));
             fs::create_dir_all(self.shelf(kind).parent().unwrap()).unwrap();
@@ -371,24 +435,56 @@ impl World {
             invalidity_date: None,
             amend,
         };
-        let ending = |end: Option<u16>| end.map(|end| now.after(Duration::from_secs(u64::from(end) * 60)));
+        let ending =
+            |end: Option<u16>| end.map(|end| now.after(Duration::from_secs(u64::from(end) * 60)));
         let (serial, action, not_after) = match change {
-            Change::Revoke(serial, ago, end) => {
-                (serial, revoke(ago.map_or(now, before), ago.is_some(), Why::Superseded, false), ending(end))
-            }
-            Change::Hold(serial, end) => (serial, revoke(now, false, Why::CertificateHold, false), ending(end)),
-            Change::Amend(serial, ago) => (serial, revoke(before(ago), true, Why::KeyCompromise, true), None),
+            Change::Revoke(serial, ago, end) => (
+                serial,
+                revoke(
+                    ago.map_or(now, before),
+                    ago.is_some(),
+                    Why::Superseded,
+                    false,
+                ),
+                ending(end),
+            ),
+            Change::Hold(serial, end) => (
+                serial,
+                revoke(now, false, Why::CertificateHold, false),
+                ending(end),
+            ),
+            Change::Amend(serial, ago) => (
+                serial,
+                revoke(before(ago), true, Why::KeyCompromise, true),
+                None,
+            ),
             Change::Release(serial) => (serial, Action::Release, None),
         };
-        let request = Request { serial: Serial::from_hex(&format!("{serial:02x}")).unwrap(), action, not_after };
-        let author = Author { actor: "test".to_owned(), comment: String::new() };
-        let told = runtime().block_on(revoke::commit(&self.cas[0], &[request], &author, now, |_| ()));
+        let request = Request {
+            serial: Serial::from_hex(&format!("{serial:02x}")).unwrap(),
+            action,
+            not_after,
+        };
+        let author = Author {
+            actor: "test".to_owned(),
+            comment: String::new(),
+        };
+        let told = runtime().block_on(revoke::commit(
+            &self.cas[0],
+            &[request],
+            &author,
+            now,
+            |_| (),
+        ));
         self.meddle(Moment::Call);
         let was_held = self.model.rows().get(&serial).is_some_and(|row| row.held);
         let is_refused = matches!(change, Change::Release(_)) && !was_held;
-        require(told.is_err() == is_refused, Rule::Acknowledged, || format!("{change:?}: {told:?}"))?;
+        require(told.is_err() == is_refused, Rule::Acknowledged, || {
+            format!("{change:?}: {told:?}")
+        })?;
         if !is_refused {
-            self.model.remember(change, &|ago| text(before(ago)), not_after.map(text));
+            self.model
+                .remember(change, &|ago| text(before(ago)), not_after.map(text));
         }
         Ok(())
     }
@@ -406,11 +502,15 @@ fn is_complete(outcome: &Outcome) -> bool {
 
 /// Every CRL in the archive, the older ones of each kind first.
 pub fn archived(dir: &Path) -> Vec<(PathBuf, (Kind, u64))> {
-    let folder = fs::read_dir(dir.join(format!("data/archive/{ISSUER}"))).into_iter().flatten();
+    let folder = fs::read_dir(dir.join(format!("data/archive/{ISSUER}")))
+        .into_iter()
+        .flatten();
     let named = folder.filter_map(|entry| {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let name = name.strip_suffix(".crl").filter(|name| !name.starts_with('.'))?;
+        let name = name
+            .strip_suffix(".crl")
+            .filter(|name| !name.starts_with('.'))?;
         let (number, scope) = name.split_once('-').unwrap_or((name, ""));
         let kind = match scope {
             "" => Kind::Full,

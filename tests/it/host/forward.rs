@@ -10,8 +10,15 @@ use hyper::{
 use super::{Mode, path};
 
 /// What each side of a connection says for itself.
-const HOP_BY_HOP: [&str; 7] =
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "proxy-authenticate", "te"];
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authenticate",
+    "te",
+];
 
 /// What .NET counts among a body's headers: without a body object they get lost.
 const CONTENT: [&str; 10] = [
@@ -54,19 +61,42 @@ impl Public<'_> {
 
     /// `enableForwardingHttpRequest`: a message made anew.
     fn forwarded(&self) -> Result<Request<Full<Bytes>>, String> {
-        let query = self.request.uri().query().map(path::requery).filter(|query| !query.is_empty());
+        let query = self
+            .request
+            .uri()
+            .query()
+            .map(path::requery)
+            .filter(|query| !query.is_empty());
         let mut headers = self.end_to_end();
         // A body without a length is dropped, and with it everything said about it.
         let length = self.request.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
-        for name in CONTENT.iter().filter(|name| length == 0 || **name != "content-type") {
+        let length = length
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+            .unwrap_or(0);
+        for name in CONTENT
+            .iter()
+            .filter(|name| length == 0 || **name != "content-type")
+        {
             headers.remove(*name);
         }
         headers.remove(header::CONTENT_LENGTH);
         headers.append("x-azure-functions-invocationid", value(self.invocation)?);
-        headers.append("x-azure-functions-hostversion", value(version(Mode::Forwarding))?);
-        headers.append(header::USER_AGENT, value(&format!("Azure-Functions-Host/{}", version(Mode::Forwarding)))?);
-        let body = if length > 0 { self.request.body().clone() } else { Bytes::new() };
+        headers.append(
+            "x-azure-functions-hostversion",
+            value(version(Mode::Forwarding))?,
+        );
+        headers.append(
+            header::USER_AGENT,
+            value(&format!(
+                "Azure-Functions-Host/{}",
+                version(Mode::Forwarding)
+            ))?,
+        );
+        let body = if length > 0 {
+            self.request.body().clone()
+        } else {
+            Bytes::new()
+        };
         if length > 0 {
             headers.insert(header::CONTENT_LENGTH, body.len().into());
         } else if self.request.method() != "GET" && self.request.method() != "HEAD" {
@@ -81,7 +111,8 @@ impl Public<'_> {
         let host = headers.remove(header::HOST);
         headers.insert(header::HOST, value(&format!("127.0.0.1:{}", self.port))?);
         headers.remove("forwarded");
-        // What the front end said of the client is overwritten: to YARP the front end is the client.
+        // What the front end said of the client is overwritten: to YARP the front end is the
+        // client.
         headers.insert("x-forwarded-for", HeaderValue::from_static("10.0.0.4"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         headers.remove("x-forwarded-prefix");
@@ -90,20 +121,36 @@ impl Public<'_> {
             headers.insert("x-forwarded-host", host);
         }
         headers.insert("x-azure-functions-invocationid", value(self.invocation)?);
-        headers.insert("x-azure-functions-hostversion", value(version(Mode::Proxying))?);
+        headers.insert(
+            "x-azure-functions-hostversion",
+            value(version(Mode::Proxying))?,
+        );
         headers.insert("x-ms-invocation-id", value(self.invocation)?);
-        let chunked = self.request.headers().contains_key(header::TRANSFER_ENCODING);
+        let chunked = self
+            .request
+            .headers()
+            .contains_key(header::TRANSFER_ENCODING);
         if chunked {
             headers.remove(header::CONTENT_LENGTH);
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            headers.insert(
+                header::TRANSFER_ENCODING,
+                HeaderValue::from_static("chunked"),
+            );
         }
         let query = self.request.uri().query();
-        self.message(&path::proxied(self.path), query, headers, self.request.body().clone())
+        self.message(
+            &path::proxied(self.path),
+            query,
+            headers,
+            self.request.body().clone(),
+        )
     }
 
     fn end_to_end(&self) -> HeaderMap {
         let mut headers = self.request.headers().clone();
-        HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(*name)));
+        HOP_BY_HOP
+            .iter()
+            .for_each(|name| drop(headers.remove(*name)));
         headers
     }
 
@@ -117,14 +164,17 @@ impl Public<'_> {
         let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = self.request.method().clone();
-        *request.uri_mut() = target.parse::<Uri>().map_err(|error| format!("{target}: {error}"))?;
+        *request.uri_mut() = target
+            .parse::<Uri>()
+            .map_err(|error| format!("{target}: {error}"))?;
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
         Ok(request)
     }
 }
 
-/// The handler's answer as clients get it: status, headers and bytes pass; what belongs to the connection does not.
+/// The handler's answer as clients get it: status, headers and bytes pass; what belongs to the
+/// connection does not.
 pub fn handed_back(answer: Response<Bytes>) -> Response<Full<Bytes>> {
     let (mut parts, body) = answer.into_parts();
     for name in HOP_BY_HOP {

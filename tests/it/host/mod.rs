@@ -1,9 +1,11 @@
-//! The Functions host on the wire: it takes the package and drives the handler as the real host does.
+//! The Functions host on the wire: it takes the package and drives the handler as the real host
+//! does.
 //!
-//! Public requests arrive at [`Host::port`], so `curl` and `openssl` can ask it, too. On the way to the handler stand App
-//! Service's front end (which decodes paths and merges slashes), routing by function.json, function keys, and one of the
-//! two ways of handing requests over. What the real host does was read in its source; where it could only be inferred,
-//! the stricter reading is taken.
+//! Public requests arrive at [`Host::port`], so `curl` and `openssl` can ask it, too. On the way to
+//! the handler stand App Service's front end (which decodes paths and merges slashes), routing by
+//! function.json, function keys, and one of the two ways of handing requests over. What the real
+//! host does was read in its source; where it could only be inferred, the stricter reading is
+//! taken.
 
 mod app;
 mod forward;
@@ -93,7 +95,12 @@ impl Drop for Host {
 impl Host {
     /// Starts the package behind App Service's front end; it must start.
     pub fn start(zip: &Path, env: Vec<(String, String)>, mode: Mode) -> Self {
-        let plan = Plan { zip, env, mode, front_end: true };
+        let plan = Plan {
+            zip,
+            env,
+            mode,
+            front_end: true,
+        };
         Self::try_start(plan).unwrap_or_else(|problem| panic!("the app does not start: {problem}"))
     }
 
@@ -101,23 +108,36 @@ impl Host {
         let settings: BTreeMap<String, String> = plan.env.into_iter().collect();
         let app = app::App::open(plan.zip, &settings)?;
         // An older host passes over what it does not know; a newer one prefers proxying.
-        let mode = match plan.mode {
-            Mode::Proxying if app.proxying => Mode::Proxying,
-            _ if app.forwarding => Mode::Forwarding,
-            _ => return Err("host.json: HTTP requests would arrive as JSON, which destroys OCSP requests".into()),
-        };
+        let mode =
+            match plan.mode {
+                Mode::Proxying if app.proxying => Mode::Proxying,
+                _ if app.forwarding => Mode::Forwarding,
+                _ => return Err(
+                    "host.json: HTTP requests would arrive as JSON, which destroys OCSP requests"
+                        .into(),
+                ),
+            };
         if mode != plan.mode {
             return Err("host.json: enableProxyingHttpRequest is not set".into());
         }
         let worker = Worker::start(&app, &settings)?;
-        let shared = Arc::new(Shared { app, worker, mode, front_end: plan.front_end });
+        let shared = Arc::new(Shared {
+            app,
+            worker,
+            mode,
+            front_end: plan.front_end,
+        });
         let listener = wait(TcpListener::bind("127.0.0.1:0")).map_err(|error| error.to_string())?;
-        let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+        let port = listener
+            .local_addr()
+            .map_err(|error| error.to_string())?
+            .port();
         let task = runtime().spawn(serve(listener, shared.clone()));
         Ok(Self { port, shared, task })
     }
 
-    // --- Public requests --------------------------------------------------------------------------------------------
+    // --- Public requests
+    // --------------------------------------------------------------------------------------------
 
     pub fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], b"")
@@ -125,11 +145,18 @@ impl Host {
 
     pub fn head(&self, path: &str) -> Reply {
         let bytes = request("HEAD", path, &[], b"");
-        Connection::open(self.port).and_then(|mut one| one.send(&bytes, true)).expect("the host answers")
+        Connection::open(self.port)
+            .and_then(|mut one| one.send(&bytes, true))
+            .expect("the host answers")
     }
 
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Reply {
-        self.send("POST", path, &[&format!("Content-Type: {content_type}")], body)
+        self.send(
+            "POST",
+            path,
+            &[&format!("Content-Type: {content_type}")],
+            body,
+        )
     }
 
     /// `headers` are whole lines without their ends.
@@ -139,17 +166,27 @@ impl Host {
 
     /// Exactly these bytes.
     pub fn raw(&self, bytes: &[u8]) -> Reply {
-        Connection::open(self.port).and_then(|mut one| one.send(bytes, false)).expect("the host answers")
+        Connection::open(self.port)
+            .and_then(|mut one| one.send(bytes, false))
+            .expect("the host answers")
     }
 
     /// With the function key.
     pub fn api(&self, method: &str, path: &str, body: &Value) -> Reply {
-        let headers = [&format!("x-functions-key: {FUNCTION_KEY}"), "Content-Type: application/json"];
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [
+            &format!("x-functions-key: {FUNCTION_KEY}"),
+            "Content-Type: application/json",
+        ];
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.send(method, path, &headers, body.as_bytes())
     }
 
-    // --- The timer --------------------------------------------------------------------------------------------------
+    // --- The timer
+    // --------------------------------------------------------------------------------------------------
 
     /// One tick of the only timer: what the handler returned, or why the invocation failed.
     pub fn tick(&self) -> Result<Value, String> {
@@ -168,20 +205,24 @@ impl Host {
             Ok(answer) => timer::verdict(&answer),
             Err(problem) if problem.starts_with("no answer within") => {
                 shared.worker.replace()?;
-                Err(format!("functionTimeout, and the process was replaced: {problem}"))
+                Err(format!(
+                    "functionTimeout, and the process was replaced: {problem}"
+                ))
             }
             Err(problem) => Err(problem),
         }
     }
 
-    // --- The process ------------------------------------------------------------------------------------------------
+    // --- The process
+    // ------------------------------------------------------------------------------------------------
 
     /// The host ends, and the handler by SIGKILL: nothing is said to it before.
     pub fn kill(self) {
         drop(self);
     }
 
-    /// Something else ends the handler by SIGKILL; the host's rules for errors apply. Waits until it is back.
+    /// Something else ends the handler by SIGKILL; the host's rules for errors apply. Waits until
+    /// it is back.
     pub fn crash(&self) {
         let starts = self.starts();
         self.shared.worker.kill(false);
@@ -193,7 +234,8 @@ impl Host {
         self.shared.worker.kill(false);
     }
 
-    /// Waits until the handler was started more than `starts` times, and answers, or the host has given up.
+    /// Waits until the handler was started more than `starts` times, and answers, or the host has
+    /// given up.
     pub fn await_restart(&self, starts: usize) {
         for _ in 0..3000 {
             if self.state() != State::Running
@@ -207,8 +249,15 @@ impl Host {
     }
 
     fn alive(&self) -> bool {
-        let probe = Request::get("/").header(header::HOST, "127.0.0.1").body(Full::new(Bytes::new()));
-        probe.is_ok_and(|probe| self.shared.worker.call(probe, Duration::from_secs(5)).is_ok())
+        let probe = Request::get("/")
+            .header(header::HOST, "127.0.0.1")
+            .body(Full::new(Bytes::new()));
+        probe.is_ok_and(|probe| {
+            self.shared
+                .worker
+                .call(probe, Duration::from_secs(5))
+                .is_ok()
+        })
     }
 
     pub fn state(&self) -> State {
@@ -256,7 +305,14 @@ fn guid() -> String {
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).expect("randomness");
     let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
@@ -271,7 +327,10 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
         let shared = shared.clone();
         async move { shared.public(request).await }
     });
-    let _ = Builder::new().preserve_header_case(true).serve_connection(TokioIo::new(stream), service).await;
+    let _ = Builder::new()
+        .preserve_header_case(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 fn plain(status: u16, text: impl Into<String>) -> Response<Full<Bytes>> {
@@ -290,7 +349,10 @@ impl Shared {
         }
     }
 
-    async fn public(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    async fn public(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, hyper::Error> {
         let (parts, body) = request.into_parts();
         let request = Request::from_parts(parts, body.collect().await?.to_bytes());
         Ok(self.routed(request).await)
@@ -298,7 +360,11 @@ impl Shared {
 
     async fn routed(&self, mut request: Request<Bytes>) -> Response<Full<Bytes>> {
         let raw = request.uri().path().to_owned();
-        if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > 8192) {
+        if request
+            .uri()
+            .path_and_query()
+            .is_some_and(|target| target.as_str().len() > 8192)
+        {
             return plain(414, "");
         }
         let path = match self.front_end {
@@ -313,7 +379,11 @@ impl Shared {
             }
             false => path::aspnet(&raw),
         };
-        let found = self.app.routes.iter().find(|route| route.takes(request.method().as_str(), &path));
+        let found = self
+            .app
+            .routes
+            .iter()
+            .find(|route| route.takes(request.method().as_str(), &path));
         let Some(route) = found else {
             let home = path == "/" && request.method() == "GET";
             return match (home, self.app.homepage) {
@@ -326,11 +396,22 @@ impl Shared {
             return plain(401, "");
         }
         let invocation = guid();
-        let public =
-            forward::Public { request: &request, path: &path, invocation: &invocation, port: self.worker.port };
+        let public = forward::Public {
+            request: &request,
+            path: &path,
+            invocation: &invocation,
+            port: self.worker.port,
+        };
         match self.handler(&public).await {
             Ok(answer) => forward::handed_back(answer),
-            Err(problem) => plain(if self.mode == Mode::Forwarding { 500 } else { 502 }, problem),
+            Err(problem) => plain(
+                if self.mode == Mode::Forwarding {
+                    500
+                } else {
+                    502
+                },
+                problem,
+            ),
         }
     }
 
@@ -342,7 +423,10 @@ impl Shared {
         for left in (0..tries).rev() {
             let request = public.handed_over(self.mode)?;
             let call = tokio::time::timeout(LOAD_BALANCER, worker::call(self.worker.port, request));
-            match call.await.map_err(|_| "no answer within 230 s".to_owned())? {
+            match call
+                .await
+                .map_err(|_| "no answer within 230 s".to_owned())?
+            {
                 Err(problem) if problem.starts_with("connect:") && left > 0 => {
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                     pause = (pause + 50).min(250);
@@ -356,9 +440,20 @@ impl Shared {
 
 /// A key in the header or in `?code=`.
 fn allowed(route: &Route, request: &Request<Bytes>) -> bool {
-    let header = request.headers().get("x-functions-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
-    let code = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("code=")));
-    let code = code.map(|code| percent_encoding::percent_decode_str(code).decode_utf8_lossy().into_owned());
+    let header = request
+        .headers()
+        .get("x-functions-key")
+        .and_then(|key| key.to_str().ok())
+        .map(str::to_owned);
+    let code = request
+        .uri()
+        .query()
+        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("code=")));
+    let code = code.map(|code| {
+        percent_encoding::percent_decode_str(code)
+            .decode_utf8_lossy()
+            .into_owned()
+    });
     let key = header.or(code);
     match route.auth {
         Auth::Anonymous => true,
@@ -369,8 +464,17 @@ fn allowed(route: &Route, request: &Request<Bytes>) -> bool {
 
 /// What App Service adds to a request. The client's own copies of these do not get through.
 fn front_end(request: &mut Request<Bytes>) -> Result<(), String> {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str())
+        .to_owned();
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let added = [
         ("x-waws-unencoded-url", target.as_str()),
         ("x-original-url", &target),
@@ -386,7 +490,9 @@ fn front_end(request: &mut Request<Bytes>) -> Result<(), String> {
     ]
     .map(|(name, value)| (name, value.to_owned()));
     for (name, value) in added {
-        request.headers_mut().insert(name, value.parse().map_err(|_| format!("{name}: {value}"))?);
+        request
+            .headers_mut()
+            .insert(name, value.parse().map_err(|_| format!("{name}: {value}"))?);
     }
     Ok(())
 }

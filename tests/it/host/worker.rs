@@ -80,21 +80,34 @@ impl Worker {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             let probe = Request::get("/").header("host", format!("127.0.0.1:{}", self.port));
-            let probe = probe.body(Full::new(Bytes::new())).map_err(|error| error.to_string())?;
+            let probe = probe
+                .body(Full::new(Bytes::new()))
+                .map_err(|error| error.to_string())?;
             if self.call(probe, PATIENCE).is_ok() {
                 *self.ready_in.lock().unwrap() = start.elapsed();
                 *self.starts.lock().unwrap() += 1;
                 return Ok(());
             }
-            let exited = self.child.lock().unwrap().as_mut().and_then(|child| child.0.try_wait().ok().flatten());
+            let exited = self
+                .child
+                .lock()
+                .unwrap()
+                .as_mut()
+                .and_then(|child| child.0.try_wait().ok().flatten());
             if let Some(status) = exited {
                 // What it said last is still on its way.
                 thread::sleep(Duration::from_millis(100));
-                return Err(format!("the handler ended before it answered: {status}; {:#?}", self.lines()));
+                return Err(format!(
+                    "the handler ended before it answered: {status}; {:#?}",
+                    self.lines()
+                ));
             }
             thread::sleep(Duration::from_millis(25));
         }
-        Err(format!("the handler does not answer GET / within {PATIENCE:?}; {:#?}", self.lines()))
+        Err(format!(
+            "the handler does not answer GET / within {PATIENCE:?}; {:#?}",
+            self.lines()
+        ))
     }
 
     fn listen(&self, pipe: Option<Box<dyn Read + Send>>, errors: bool) {
@@ -132,11 +145,19 @@ impl Worker {
     }
 
     pub fn pid(&self) -> Option<u32> {
-        self.child.lock().unwrap().as_ref().map(|child| child.0.id())
+        self.child
+            .lock()
+            .unwrap()
+            .as_ref()
+            .map(|child| child.0.id())
     }
 
     /// One call, on a connection of its own.
-    pub fn call(&self, request: Request<Full<Bytes>>, patience: Duration) -> Result<Response<Bytes>, String> {
+    pub fn call(
+        &self,
+        request: Request<Full<Bytes>>,
+        patience: Duration,
+    ) -> Result<Response<Bytes>, String> {
         let port = self.port;
         wait(async move {
             match tokio::time::timeout(patience, call(port, request)).await {
@@ -160,7 +181,8 @@ impl Worker {
         }
     }
 
-    /// `functionTimeout` passed: the host kills the process and everything in it, and starts another.
+    /// `functionTimeout` passed: the host kills the process and everything in it, and starts
+    /// another.
     pub fn replace(&self) -> Result<(), String> {
         let mut child = self.child.lock().unwrap();
         child.take();
@@ -199,7 +221,9 @@ fn watch(worker: &Weak<Worker>) {
     while let Some(worker) = worker.upgrade() {
         let ended = {
             let mut child = worker.child.lock().unwrap();
-            let status = child.as_mut().and_then(|child| child.0.try_wait().ok().flatten());
+            let status = child
+                .as_mut()
+                .and_then(|child| child.0.try_wait().ok().flatten());
             if status.is_some() {
                 child.take();
             }
@@ -214,11 +238,23 @@ fn watch(worker: &Weak<Worker>) {
     }
 }
 
-/// The process gets the app's settings and what the host adds, and nothing of the tests' own environment.
-fn command(app: &App, settings: &BTreeMap<String, String>, port: u16) -> impl Fn() -> Command + Send + Sync + use<> {
-    let (executable, directory, arguments) = (app.executable.clone(), app.directory.clone(), app.arguments.clone());
+/// The process gets the app's settings and what the host adds, and nothing of the tests' own
+/// environment.
+fn command(
+    app: &App,
+    settings: &BTreeMap<String, String>,
+    port: u16,
+) -> impl Fn() -> Command + Send + Sync + use<> {
+    let (executable, directory, arguments) = (
+        app.executable.clone(),
+        app.directory.clone(),
+        app.arguments.clone(),
+    );
     let mut env = BTreeMap::from([
-        ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+        (
+            "PATH".to_owned(),
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        ),
         ("HOME".to_owned(), app.root.path().display().to_string()),
         ("FUNCTIONS_EXTENSION_VERSION".to_owned(), "~4".to_owned()),
         ("WEBSITE_SITE_NAME".to_owned(), "rescind".to_owned()),
@@ -228,14 +264,30 @@ fn command(app: &App, settings: &BTreeMap<String, String>, port: u16) -> impl Fn
     for name in ["FUNCTIONS_HTTPWORKER_PORT", "FUNCTIONS_CUSTOMHANDLER_PORT"] {
         env.insert(name.to_owned(), port.to_string());
     }
-    for name in ["FUNCTIONS_HTTPWORKER_ID", "FUNCTIONS_CUSTOMHANDLER_WORKER_ID"] {
-        env.insert(name.to_owned(), "3f0c9a2e-0001-4000-8000-000000000001".to_owned());
+    for name in [
+        "FUNCTIONS_HTTPWORKER_ID",
+        "FUNCTIONS_CUSTOMHANDLER_WORKER_ID",
+    ] {
+        env.insert(
+            name.to_owned(),
+            "3f0c9a2e-0001-4000-8000-000000000001".to_owned(),
+        );
     }
-    env.insert("FUNCTIONS_APP_ROOT_PATH".to_owned(), app.root.path().display().to_string());
+    env.insert(
+        "FUNCTIONS_APP_ROOT_PATH".to_owned(),
+        app.root.path().display().to_string(),
+    );
     move || {
         let mut command = process::command(&executable);
-        command.args(&arguments).current_dir(&directory).env_clear().envs(&env);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(&arguments)
+            .current_dir(&directory)
+            .env_clear()
+            .envs(&env);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 }
@@ -251,9 +303,16 @@ pub async fn call(port: u16, request: Request<Full<Bytes>>) -> Result<Response<B
         .await
         .map_err(|error| error.to_string())?;
     let connection = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|error| error.to_string())?;
     let (parts, body) = answer.into_parts();
-    let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?
+        .to_bytes();
     drop(sender);
     let _ = connection.await;
     Ok(Response::from_parts(parts, body))

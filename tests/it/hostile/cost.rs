@@ -1,4 +1,5 @@
-//! What a request costs the server: CPU time by the scheduler's own count, memory by its high-water mark.
+//! What a request costs the server: CPU time by the scheduler's own count, memory by its high-water
+//! mark.
 
 use std::fs;
 
@@ -8,7 +9,8 @@ const MOST_NANOSECONDS: u64 = 5_000_000;
 const MOST_KIBIBYTES: u64 = 1024;
 /// How often a request is repeated for one measurement.
 const TIMES: u64 = 5;
-/// Something else may happen in the server meanwhile, such as its look at the index: the least of some measurements.
+/// Something else may happen in the server meanwhile, such as its look at the index: the least of
+/// some measurements.
 const MEASUREMENTS: usize = 4;
 
 /// CPU time of all threads so far.
@@ -24,8 +26,15 @@ fn nanoseconds(pid: u32) -> u64 {
 /// A line of /proc/PID/status.
 fn kibibytes(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_else(|| panic!("no {name}"));
+    line.trim_start_matches(':')
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap()
 }
 
 /// Repeats a request, and says what it costs if that is too much.

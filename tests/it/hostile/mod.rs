@@ -1,7 +1,8 @@
-//! Hostile requests: each gets the answer it deserves, an honest request after it is answered, and none costs much.
+//! Hostile requests: each gets the answer it deserves, an honest request after it is answered, and
+//! none costs much.
 //!
-//! The ids are those of the list that the cases come from: a to d what a CertID or a signature may say, e what is no
-//! DER request, f what HTTP can be bent to.
+//! The ids are those of the list that the cases come from: a to d what a CertID or a signature may
+//! say, e what is no DER request, f what HTTP can be bent to.
 
 mod cost;
 mod encodings;
@@ -52,12 +53,23 @@ struct Case {
 
 impl Case {
     fn raw(id: impl Into<String>, bytes: impl Into<Vec<u8>>, allowed: &'static [Verdict]) -> Self {
-        Self { id: id.into(), bytes: bytes.into(), allowed, half_close: false, head: false }
+        Self {
+            id: id.into(),
+            bytes: bytes.into(),
+            allowed,
+            half_close: false,
+            head: false,
+        }
     }
 
     /// The body of a `POST /ocsp`.
     fn post(id: impl Into<String>, body: &[u8], allowed: &'static [Verdict]) -> Self {
-        let bytes = http_request("POST", "/ocsp", &["Content-Type: application/ocsp-request"], body);
+        let bytes = http_request(
+            "POST",
+            "/ocsp",
+            &["Content-Type: application/ocsp-request"],
+            body,
+        );
         Self::raw(id, bytes, allowed)
     }
 
@@ -81,7 +93,10 @@ impl Case {
 fn verdict(reply: Option<&Reply>) -> Verdict {
     let Some(reply) = reply else { return Closed };
     // RFC 9110 §15.5.6.
-    assert!(reply.status != 405 || reply.header("allow").is_some(), "405 without Allow: {reply:?}");
+    assert!(
+        reply.status != 405 || reply.header("allow").is_some(),
+        "405 without Allow: {reply:?}"
+    );
     if reply.status != 200 {
         return Http(reply.status);
     }
@@ -109,7 +124,8 @@ fn verdict(reply: Option<&Reply>) -> Verdict {
 /// 20 octets, the first above 7f: its INTEGER has 21.
 const LONG: &str = "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0efeeedec";
 
-/// A site that says `unknown` of what it does not list. 0a is good; 0b, 80 and [`LONG`] are revoked.
+/// A site that says `unknown` of what it does not list. 0a is good; 0b, 80 and [`LONG`] are
+/// revoked.
 fn besieged() -> (Site, Server) {
     let alias = format!("[[alias]]\nmount = \"pki\"\nissuer = \"{ISSUER}\"\n");
     let site = Site::with_settings(&format!("[issuer.ocsp]\nunlisted = \"unknown\"\n\n{alias}"));
@@ -125,11 +141,19 @@ fn besieged() -> (Site, Server) {
 
 /// An honest request, on a connection of its own.
 fn honest(site: &Site) -> Case {
-    Case::post("honest", &request(&[site.issuer_id().usual("0b")], None), &[Revoked])
+    Case::post(
+        "honest",
+        &request(&[site.issuer_id().usual("0b")], None),
+        &[Revoked],
+    )
 }
 
 fn alive(server: &mut Server) {
-    assert!(server.child.try_wait().unwrap().is_none(), "the server ended: {}", server.log());
+    assert!(
+        server.child.try_wait().unwrap().is_none(),
+        "the server ended: {}",
+        server.log()
+    );
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 
@@ -137,7 +161,12 @@ fn alive(server: &mut Server) {
 fn every_hostile_request_gets_its_answer_costs_little_and_harms_nobody() {
     let (site, mut server) = besieged();
     let id = site.issuer_id();
-    let lists = [messages::cases(&id), encodings::cases(&id, &site), framing::cases(&id), paths::cases(&id)];
+    let lists = [
+        messages::cases(&id),
+        encodings::cases(&id, &site),
+        framing::cases(&id),
+        paths::cases(&id),
+    ];
     let cases: Vec<Case> = lists.into_iter().flatten().collect();
     assert!(cases.len() >= 150, "only {} cases", cases.len());
     let honest = honest(&site);
@@ -154,7 +183,13 @@ fn every_hostile_request_gets_its_answer_costs_little_and_harms_nobody() {
         }
     }
     alive(&mut server);
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }
 
 /// Every octet that the server sends until it closes.

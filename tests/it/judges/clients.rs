@@ -1,4 +1,5 @@
-//! Clients as relying parties run them: given a trust anchor, a certificate and CRLs or a responder, a verdict.
+//! Clients as relying parties run them: given a trust anchor, a certificate and CRLs or a
+//! responder, a verdict.
 
 use std::{
     fs,
@@ -10,8 +11,8 @@ use std::{
 
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject};
 use webpki::{
-    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, Error, ExpirationPolicy, KeyUsage,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, Error, ExpirationPolicy,
+    KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
 use crate::support::{
@@ -66,7 +67,8 @@ impl Evidence {
 /// A certificate to be judged.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The issuer's certificate, PEM, trusted; or, for the clients that judge CRLs, several behind each other.
+    /// The issuer's certificate, PEM, trusted; or, for the clients that judge CRLs, several behind
+    /// each other.
     pub trust: String,
     /// PEM.
     pub leaf: String,
@@ -83,12 +85,16 @@ impl Question {
     }
 
     fn crls(&self) -> &[String] {
-        let Evidence::Crls(files) = &self.evidence else { panic!("this client is asked about CRLs only") };
+        let Evidence::Crls(files) = &self.evidence else {
+            panic!("this client is asked about CRLs only")
+        };
         files
     }
 
     fn url(&self) -> &str {
-        let Evidence::Ocsp(url) = &self.evidence else { panic!("this client is asked about OCSP only") };
+        let Evidence::Ocsp(url) = &self.evidence else {
+            panic!("this client is asked about OCSP only")
+        };
         url
     }
 
@@ -136,7 +142,14 @@ impl Client {
 }
 
 fn openssl_verify(question: &Question) -> Verdict {
-    let mut args = vec!["verify", "-CAfile", &question.trust, "-crl_check", "-use_deltas", "-extended_crl"];
+    let mut args = vec![
+        "verify",
+        "-CAfile",
+        &question.trust,
+        "-crl_check",
+        "-use_deltas",
+        "-extended_crl",
+    ];
     let pems: Vec<String> = question.crls().iter().map(|file| pem_of(file)).collect();
     args.extend(pems.iter().flat_map(|pem| ["-CRLfile", pem]));
     args.push(&question.leaf);
@@ -153,26 +166,55 @@ fn gnutls(question: &Question) -> Verdict {
     let trust = ["--load-ca-certificate", &question.trust];
     if let Evidence::Ocsp(url) = &question.evidence {
         let ask = format!("--ask={url}");
-        let files = ["--load-issuer", &question.trust, "--load-cert", &question.leaf, "--load-trust", &question.trust];
-        let said = run("ocsptool", "gnutls-bin", question.dir(), &[&[ask.as_str()], &files[..]].concat());
+        let files = [
+            "--load-issuer",
+            &question.trust,
+            "--load-cert",
+            &question.leaf,
+            "--load-trust",
+            &question.trust,
+        ];
+        let said = run(
+            "ocsptool",
+            "gnutls-bin",
+            question.dir(),
+            &[&[ask.as_str()], &files[..]].concat(),
+        );
         return match said.stdout.contains("Verifying OCSP Response: Success") {
             true if said.stdout.contains("Certificate Status: good") => Verdict::Good,
             true if said.stdout.contains("Certificate Status: revoked") => Verdict::Revoked,
             _ => Verdict::Refused(said.stdout + &said.stderr),
         };
     }
-    let [crl] = question.crls() else { panic!("certtool takes one CRL") };
+    let [crl] = question.crls() else {
+        panic!("certtool takes one CRL")
+    };
     der_of(Path::new(&question.trust));
-    let authority = Path::new(&question.trust).with_extension("der").display().to_string();
+    let authority = Path::new(&question.trust)
+        .with_extension("der")
+        .display()
+        .to_string();
     // With --inder the CA must be DER too.
-    let files = ["--verify-crl", "--inder", "--infile", crl, "--load-ca-certificate", &authority];
+    let files = [
+        "--verify-crl",
+        "--inder",
+        "--infile",
+        crl,
+        "--load-ca-certificate",
+        &authority,
+    ];
     let said = run("certtool", "gnutls-bin", question.dir(), &files);
     if said.code != 0 || !said.stdout.contains("Verified") {
         return Verdict::Refused(said.stdout + &said.stderr);
     }
     let crl = pem_of(crl);
     let files = ["--verify", "--load-crl", &crl, "--infile", &question.leaf];
-    let said = run("certtool", "gnutls-bin", question.dir(), &[&files[..], &trust[..]].concat());
+    let said = run(
+        "certtool",
+        "gnutls-bin",
+        question.dir(),
+        &[&files[..], &trust[..]].concat(),
+    );
     match said.code {
         0 if said.stdout.contains("Checked against CRL") => Verdict::Good,
         1 if said.stdout.contains("The certificate chain is revoked") => Verdict::Revoked,
@@ -181,22 +223,41 @@ fn gnutls(question: &Question) -> Verdict {
 }
 
 fn webpki(question: &Question) -> Verdict {
-    let trust = CertificateDer::pem_file_iter(&question.trust).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    let trust = CertificateDer::pem_file_iter(&question.trust)
+        .unwrap()
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap();
     let leaf = CertificateDer::from_pem_file(&question.leaf).unwrap();
-    let files: Vec<Vec<u8>> = question.crls().iter().map(|file| fs::read(file).unwrap()).collect();
-    let lists: Result<Vec<CertRevocationList<'_>>, Error> =
-        files.iter().map(|der| Ok(BorrowedCertRevocationList::from_der(der)?.into())).collect();
+    let files: Vec<Vec<u8>> = question
+        .crls()
+        .iter()
+        .map(|file| fs::read(file).unwrap())
+        .collect();
+    let lists: Result<Vec<CertRevocationList<'_>>, Error> = files
+        .iter()
+        .map(|der| Ok(BorrowedCertRevocationList::from_der(der)?.into()))
+        .collect();
     let verdict = lists.and_then(|lists| {
         let lists: Vec<&CertRevocationList<'_>> = lists.iter().collect();
         let options = RevocationOptionsBuilder::new(&lists).expect("at least one CRL");
-        let options = options.with_depth(RevocationCheckDepth::Chain).with_status_policy(UnknownStatusPolicy::Deny);
-        let options = options.with_expiration_policy(ExpirationPolicy::Enforce).build();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let anchors = trust.iter().map(webpki::anchor_from_trusted_cert).collect::<Result<Vec<_>, _>>()?;
+        let options = options
+            .with_depth(RevocationCheckDepth::Chain)
+            .with_status_policy(UnknownStatusPolicy::Deny);
+        let options = options
+            .with_expiration_policy(ExpirationPolicy::Enforce)
+            .build();
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        let anchors = trust
+            .iter()
+            .map(webpki::anchor_from_trusted_cert)
+            .collect::<Result<Vec<_>, _>>()?;
         let (algorithms, usage) = (webpki::ALL_VERIFICATION_ALGS, KeyUsage::server_auth());
         let now = UnixTime::since_unix_epoch(now);
         let leaf = EndEntityCert::try_from(&leaf)?;
-        leaf.verify_for_usage(algorithms, &anchors, &[], now, usage, Some(options), None).map(|_| ())
+        leaf.verify_for_usage(algorithms, &anchors, &[], now, usage, Some(options), None)
+            .map(|_| ())
     });
     match verdict {
         Ok(()) => Verdict::Good,
@@ -210,13 +271,29 @@ fn nss(question: &Question) -> Verdict {
     let dir = tempfile::tempdir_in(question.dir()).unwrap();
     let database = format!("sql:{}", dir.path().display());
     let certutil = |args: &[&str]| {
-        let said = run("certutil", "libnss3-tools", dir.path(), &[args, &["-d", &database]].concat());
+        let said = run(
+            "certutil",
+            "libnss3-tools",
+            dir.path(),
+            &[args, &["-d", &database]].concat(),
+        );
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
     };
     certutil(&["-N", "--empty-password"]);
     certutil(&["-A", "-n", "ca", "-t", "C,,", "-i", &question.trust]);
     certutil(&["-A", "-n", "leaf", "-t", ",,", "-i", &question.leaf]);
-    let ask = ["-d", &database, "-S", "leaf", "-u", "1", "-l", question.url(), "-t", "ca"];
+    let ask = [
+        "-d",
+        &database,
+        "-S",
+        "leaf",
+        "-u",
+        "1",
+        "-l",
+        question.url(),
+        "-t",
+        "ca",
+    ];
     let said = run("ocspclnt", "libnss3-tools", dir.path(), &ask);
     let text = said.stdout + &said.stderr;
     match () {
@@ -227,7 +304,10 @@ fn nss(question: &Question) -> Verdict {
 }
 
 fn python(client: &str, questions: &[Question]) -> Vec<Verdict> {
-    let lines: Vec<String> = questions.iter().map(|question| format!("{client} {}", question.line())).collect();
+    let lines: Vec<String> = questions
+        .iter()
+        .map(|question| format!("{client} {}", question.line()))
+        .collect();
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/judges/clients.py");
     verdicts(Command::new(tools::python()).arg(program), "Python", &lines)
 }
@@ -237,18 +317,40 @@ fn java(questions: &[Question]) -> Vec<Verdict> {
     let lines: Vec<String> = questions.iter().map(Question::line).collect();
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/judges/Pkix.java");
     let mut command = Command::new("java");
-    command.args(["-XX:TieredStopAtLevel=1", "-Dcom.sun.security.ocsp.timeout=10", program]);
-    verdicts(&mut command, "JDK 17 or newer (Debian: default-jdk-headless)", &lines)
+    command.args([
+        "-XX:TieredStopAtLevel=1",
+        "-Dcom.sun.security.ocsp.timeout=10",
+        program,
+    ]);
+    verdicts(
+        &mut command,
+        "JDK 17 or newer (Debian: default-jdk-headless)",
+        &lines,
+    )
 }
 
 /// A line in, a verdict out.
 fn verdicts(command: &mut Command, needed: &str, lines: &[String]) -> Vec<Verdict> {
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = child.unwrap_or_else(|error| panic!("these tests need {needed}; {command:?}: {error}"));
-    child.stdin.take().unwrap().write_all(lines.join("\n").as_bytes()).unwrap();
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child =
+        child.unwrap_or_else(|error| panic!("these tests need {needed}; {command:?}: {error}"));
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(lines.join("\n").as_bytes())
+        .unwrap();
     let said = Output::of(child.wait_with_output().unwrap());
     let verdicts: Vec<Verdict> = said.stdout.lines().map(Verdict::read).collect();
-    assert_eq!((said.code, verdicts.len()), (0, lines.len()), "{needed}: {said:#?}");
+    assert_eq!(
+        (said.code, verdicts.len()),
+        (0, lines.len()),
+        "{needed}: {said:#?}"
+    );
     verdicts
 }
 
@@ -262,13 +364,17 @@ impl Drop for Running {
     }
 }
 
-/// One server for each certificate. What nginx does not staple it writes to its log, with the certificate's file.
+/// One server for each certificate. What nginx does not staple it writes to its log, with the
+/// certificate's file.
 fn nginx(questions: &[Question]) -> Vec<Verdict> {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
     let (log, config) = (path("error.log"), path("nginx.conf"));
     let ports: Vec<u16> = questions.iter().map(|_| free_port()).collect();
-    let mut text = format!("daemon off; master_process off; pid {}; error_log {log} info; events {{}}\n", path("pid"));
+    let mut text = format!(
+        "daemon off; master_process off; pid {}; error_log {log} info; events {{}}\n",
+        path("pid")
+    );
     text += "http { access_log off; ssl_stapling on; ssl_stapling_verify on;\n";
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         text += &format!("{kind}_temp_path {};\n", path(kind));
@@ -276,7 +382,8 @@ fn nginx(questions: &[Question]) -> Vec<Verdict> {
     for (question, port) in questions.iter().zip(&ports) {
         let Question { trust, leaf, .. } = question;
         text += &format!(
-            "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {leaf}; ssl_certificate_key {}; \
+            "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {leaf}; ssl_certificate_key \
+             {}; \
              ssl_trusted_certificate {trust}; ssl_stapling_responder {}; }}\n",
             question.dir().join("leaf.key").display(),
             question.url(),
@@ -284,32 +391,58 @@ fn nginx(questions: &[Question]) -> Vec<Verdict> {
     }
     fs::write(&config, text + "}\n").unwrap();
     // Debian has it where only root looks.
-    let program = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
-    let child = Command::new(program).args(["-e", &log, "-c", &config]).spawn();
+    let program = if Path::new("/usr/sbin/nginx").exists() {
+        "/usr/sbin/nginx"
+    } else {
+        "nginx"
+    };
+    let child = Command::new(program)
+        .args(["-e", &log, "-c", &config])
+        .spawn();
     let _running =
-        Running(child.unwrap_or_else(|error| panic!("these tests need nginx (Debian: nginx-light): {error}")));
+        Running(child.unwrap_or_else(|error| {
+            panic!("these tests need nginx (Debian: nginx-light): {error}")
+        }));
     let ask = |(question, port): (&Question, &u16)| {
         let address = format!("127.0.0.1:{port}");
         // The first handshake makes nginx ask; a later one has the answer.
-        poll(Duration::from_secs(20), &format!("nginx's verdict on {}", question.leaf), || {
-            let said = openssl(dir.path(), &["s_client", "-connect", &address, "-status"]);
-            if said.stdout.contains("Cert Status: good") {
-                return Some(Verdict::Good);
-            }
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            let mine = format!("certificate: \"{}\"", question.leaf);
-            let line = log.lines().find(|line| line.contains("[error]") && line.contains(&mine))?;
-            let is_revoked = line.contains("certificate status \"revoked\" in the OCSP response");
-            Some(if is_revoked { Verdict::Revoked } else { Verdict::Refused(line.to_owned()) })
-        })
+        poll(
+            Duration::from_secs(20),
+            &format!("nginx's verdict on {}", question.leaf),
+            || {
+                let said = openssl(dir.path(), &["s_client", "-connect", &address, "-status"]);
+                if said.stdout.contains("Cert Status: good") {
+                    return Some(Verdict::Good);
+                }
+                let log = fs::read_to_string(&log).unwrap_or_default();
+                let mine = format!("certificate: \"{}\"", question.leaf);
+                let line = log
+                    .lines()
+                    .find(|line| line.contains("[error]") && line.contains(&mine))?;
+                let is_revoked =
+                    line.contains("certificate status \"revoked\" in the OCSP response");
+                Some(if is_revoked {
+                    Verdict::Revoked
+                } else {
+                    Verdict::Refused(line.to_owned())
+                })
+            },
+        )
     };
     questions.iter().zip(&ports).map(ask).collect()
 }
 
 fn run(program: &str, package: &str, dir: &Path, args: &[&str]) -> Output {
-    let output = Command::new(program).args(args).current_dir(dir).stdin(Stdio::null()).output();
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output();
     Output::of(output.unwrap_or_else(|error| {
-        panic!("these tests need `{program}` (Debian: apt-get install {package}), which cannot be run: {error}")
+        panic!(
+            "these tests need `{program}` (Debian: apt-get install {package}), which cannot be \
+                run: {error}"
+        )
     }))
 }
 

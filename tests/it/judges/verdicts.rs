@@ -1,4 +1,5 @@
-//! Each client believes what is published, sees what is revoked, and refuses what was tampered with or is another's.
+//! Each client believes what is published, sees what is revoked, and refuses what was tampered with
+//! or is another's.
 
 use std::{
     fs,
@@ -15,9 +16,21 @@ use std::{
 use super::clients::{Client, Evidence, Question, Verdict};
 use crate::support::{ISSUER, Plan, Site, ocsp, pki::Key};
 
-const CRL_CLIENTS: [Client; 5] = [Client::OpenSsl, Client::GnuTls, Client::Webpki, Client::PyHanko, Client::Java];
-const OCSP_CLIENTS: [Client; 6] =
-    [Client::GnuTls, Client::Java, Client::PyHanko, Client::Pyca, Client::Nss, Client::Nginx];
+const CRL_CLIENTS: [Client; 5] = [
+    Client::OpenSsl,
+    Client::GnuTls,
+    Client::Webpki,
+    Client::PyHanko,
+    Client::Java,
+];
+const OCSP_CLIENTS: [Client; 6] = [
+    Client::GnuTls,
+    Client::Java,
+    Client::PyHanko,
+    Client::Pyca,
+    Client::Nss,
+    Client::Nginx,
+];
 
 /// Questions, and what everybody is to say.
 pub type Expected = Vec<(Question, Verdict)>;
@@ -28,12 +41,22 @@ pub fn refused() -> Verdict {
 
 /// All clients at once, for their time is mostly that of starting.
 pub fn all_say(clients: &[Client], expected: &Expected) {
-    let questions: Vec<Question> = expected.iter().map(|(question, _)| question.clone()).collect();
+    let questions: Vec<Question> = expected
+        .iter()
+        .map(|(question, _)| question.clone())
+        .collect();
     thread::scope(|scope| {
-        let judging = clients.iter().map(|client| (client, scope.spawn(|| client.judge(&questions))));
+        let judging = clients
+            .iter()
+            .map(|client| (client, scope.spawn(|| client.judge(&questions))));
         for (client, verdicts) in judging.collect::<Vec<_>>() {
-            for (verdict, (question, expected)) in verdicts.join().unwrap().into_iter().zip(expected) {
-                assert!(verdict.is_like(expected), "{client:?} says {verdict:?}, not {expected:?}: {question:?}");
+            for (verdict, (question, expected)) in
+                verdicts.join().unwrap().into_iter().zip(expected)
+            {
+                assert!(
+                    verdict.is_like(expected),
+                    "{client:?} says {verdict:?}, not {expected:?}: {question:?}"
+                );
             }
         }
     });
@@ -50,7 +73,10 @@ fn site(plan: Plan<'_>, extensions: &str) -> Site {
 }
 
 pub fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
-    let at = bytes.windows(old.len()).position(|window| window == old).expect("it is there");
+    let at = bytes
+        .windows(old.len())
+        .position(|window| window == old)
+        .expect("it is there");
     [&bytes[..at], new, &bytes[at + old.len()..]].concat()
 }
 
@@ -58,11 +84,22 @@ fn crl_questions(site: &Site) -> Expected {
     let crl = site.file(&format!("data/shelf/{ISSUER}.crl"));
     let ask = |leaf: &str, crl: &str, verdict| {
         let evidence = Evidence::Crls(vec![crl.to_owned()]);
-        (Question { trust: site.file("ca.pem"), leaf: site.file(leaf), evidence }, verdict)
+        (
+            Question {
+                trust: site.file("ca.pem"),
+                leaf: site.file(leaf),
+                evidence,
+            },
+            verdict,
+        )
     };
     // The revoked one's entry becomes another's: a client that does not verify would find it good.
     let tampered = site.file("tampered.crl");
-    fs::write(&tampered, replaced(&site.crl_bytes(), &[2, 2, 0x0a, 2], &[2, 2, 0x0a, 3])).unwrap();
+    fs::write(
+        &tampered,
+        replaced(&site.crl_bytes(), &[2, 2, 0x0a, 2], &[2, 2, 0x0a, 3]),
+    )
+    .unwrap();
     vec![
         ask("good.pem", &crl, Verdict::Good),
         ask("revoked.pem", &crl, Verdict::Revoked),
@@ -74,13 +111,34 @@ fn crl_questions(site: &Site) -> Expected {
 #[test]
 fn crl_clients_see_what_is_revoked_and_refuse_what_is_not_ours() {
     let pss = "signature = \"PS256\"\n";
-    let sites = [(Key::P256, ""), (Key::P384, ""), (Key::Rsa2048, ""), (Key::Rsa2048, pss)]
-        .map(|(key, settings)| site(Plan { key, settings, ..Plan::default() }, ""));
+    let sites = [
+        (Key::P256, ""),
+        (Key::P384, ""),
+        (Key::Rsa2048, ""),
+        (Key::Rsa2048, pss),
+    ]
+    .map(|(key, settings)| {
+        site(
+            Plan {
+                key,
+                settings,
+                ..Plan::default()
+            },
+            "",
+        )
+    });
     let mut expected: Expected = sites.iter().flat_map(crl_questions).collect();
     // The same name, but another key: P-384's CRL for P-256's certificate.
     let foreign = Evidence::Crls(vec![sites[1].file(&format!("data/shelf/{ISSUER}.crl"))]);
     let [trust, leaf] = ["ca.pem", "good.pem"].map(|name| sites[0].file(name));
-    expected.push((Question { trust, leaf, evidence: foreign }, refused()));
+    expected.push((
+        Question {
+            trust,
+            leaf,
+            evidence: foreign,
+        },
+        refused(),
+    ));
     all_say(&CRL_CLIENTS, &expected);
 }
 
@@ -106,7 +164,11 @@ impl Canned {
                 let _ = stream.and_then(|stream| answer(stream, &response));
             }
         });
-        Self { port, is_over, thread: Some(thread) }
+        Self {
+            port,
+            is_over,
+            thread: Some(thread),
+        }
     }
 }
 
@@ -124,9 +186,18 @@ fn answer(mut stream: TcpStream, response: &[u8]) -> std::io::Result<()> {
     loop {
         let text = String::from_utf8_lossy(&read).to_lowercase();
         if let Some((head, _)) = text.split_once("\r\n\r\n") {
-            let len = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let len = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length:"));
             let len: usize = len.map_or(0, |len| len.trim().parse().unwrap());
-            if read.len() >= read.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4 + len {
+            if read.len()
+                >= read
+                    .windows(4)
+                    .position(|window| window == b"\r\n\r\n")
+                    .unwrap()
+                    + 4
+                    + len
+            {
                 break;
             }
         }
@@ -135,7 +206,8 @@ fn answer(mut stream: TcpStream, response: &[u8]) -> std::io::Result<()> {
             count => read.extend(&buffer[..count]),
         }
     }
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/ocsp-response\r\nConnection: close\r\n";
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/ocsp-response\r\nConnection: close\r\n";
     write!(stream, "{head}Content-Length: {}\r\n\r\n", response.len())?;
     stream.write_all(response)
 }
@@ -148,17 +220,34 @@ fn copy(site: &Site, from: &str, to: &str) -> String {
 
 #[test]
 fn ocsp_clients_see_what_is_revoked_and_refuse_what_is_not_ours() {
-    // Every client is told where to ask, but pyhanko takes an answer only where the certificate names a responder.
+    // Every client is told where to ask, but pyhanko takes an answer only where the certificate
+    // names a responder.
     let access = "authorityInfoAccess = OCSP;URI:http://pki.contoso.example/ocsp\n";
     let rsa = "[issuer.ocsp]\ncredential_key = \"rsa2048\"\n";
-    let sites = [(Key::P256, ""), (Key::P384, ""), (Key::Rsa2048, rsa)]
-        .map(|(key, settings)| site(Plan { key, settings, ..Plan::default() }, access));
+    let sites = [(Key::P256, ""), (Key::P384, ""), (Key::Rsa2048, rsa)].map(|(key, settings)| {
+        site(
+            Plan {
+                key,
+                settings,
+                ..Plan::default()
+            },
+            access,
+        )
+    });
     let servers = [0, 1, 2].map(|at: usize| sites[at].serve());
     let url = |port: u16| Evidence::Ocsp(format!("http://127.0.0.1:{port}/ocsp"));
     let (mut expected, mut canned) = (Expected::new(), vec![]);
     for (site, server) in sites.iter().zip(&servers) {
-        let ask =
-            |leaf: String, port, verdict| (Question { trust: site.file("ca.pem"), leaf, evidence: url(port) }, verdict);
+        let ask = |leaf: String, port, verdict| {
+            (
+                Question {
+                    trust: site.file("ca.pem"),
+                    leaf,
+                    evidence: url(port),
+                },
+                verdict,
+            )
+        };
         expected.push(ask(site.file("good.pem"), server.port, Verdict::Good));
         expected.push(ask(site.file("revoked.pem"), server.port, Verdict::Revoked));
         // The same bytes from a file are believed; with another time in them they are not.
@@ -170,12 +259,33 @@ fn ocsp_clients_see_what_is_revoked_and_refuse_what_is_not_ours() {
         let tampered = replaced(&response, time.as_bytes(), other.as_bytes());
         canned.extend([Canned::serve(response), Canned::serve(tampered)]);
         let ports = [canned[canned.len() - 2].port, canned[canned.len() - 1].port];
-        expected.push(ask(copy(site, "good.pem", "canned.pem"), ports[0], Verdict::Good));
-        expected.push(ask(copy(site, "good.pem", "tampered.pem"), ports[1], refused()));
+        expected.push(ask(
+            copy(site, "good.pem", "canned.pem"),
+            ports[0],
+            Verdict::Good,
+        ));
+        expected.push(ask(
+            copy(site, "good.pem", "tampered.pem"),
+            ports[1],
+            refused(),
+        ));
     }
     // A responder of another CA with the same name.
-    let [trust, leaf] = [sites[0].file("ca.pem"), copy(&sites[0], "good.pem", "foreign.pem")];
-    expected.push((Question { trust, leaf, evidence: url(servers[1].port) }, refused()));
-    assert!(Path::new(&sites[0].file("leaf.key")).exists(), "nginx needs the certificate's key");
+    let [trust, leaf] = [
+        sites[0].file("ca.pem"),
+        copy(&sites[0], "good.pem", "foreign.pem"),
+    ];
+    expected.push((
+        Question {
+            trust,
+            leaf,
+            evidence: url(servers[1].port),
+        },
+        refused(),
+    ));
+    assert!(
+        Path::new(&sites[0].file("leaf.key")).exists(),
+        "nginx needs the certificate's key"
+    );
     all_say(&OCSP_CLIENTS, &expected);
 }

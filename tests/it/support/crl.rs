@@ -51,7 +51,10 @@ impl Entry {
 
     pub fn invalidity_date(&self) -> Option<String> {
         let (tag, digits) = der::time(der::only(&self.extension(INVALIDITY_DATE)?.value));
-        assert_eq!(tag, 0x18, "an invalidity date is GeneralizedTime in any year");
+        assert_eq!(
+            tag, 0x18,
+            "an invalidity date is GeneralizedTime in any year"
+        );
         Some(digits)
     }
 }
@@ -91,7 +94,10 @@ impl Crl {
     pub fn number(&self) -> u64 {
         let value = der::only(&self.extension(CRL_NUMBER).expect("a CRL number").value);
         assert!(value.content.len() <= 9);
-        value.content.iter().fold(0, |number, &octet| number << 8 | u64::from(octet))
+        value
+            .content
+            .iter()
+            .fold(0, |number, &octet| number << 8 | u64::from(octet))
     }
 
     /// The entries, if any.
@@ -105,7 +111,9 @@ impl Crl {
 
     /// The entry with this serial, in hexadecimal as OpenSSL prints it.
     pub fn entry(&self, serial: &str) -> Option<&Entry> {
-        self.list().iter().find(|entry| entry.hex() == serial.to_uppercase())
+        self.list()
+            .iter()
+            .find(|entry| entry.hex() == serial.to_uppercase())
     }
 }
 
@@ -115,6 +123,8 @@ fn entry(value: der::Tlv<'_>) -> Entry {
     Entry {
         serial: fields[0].content.to_vec(),
         revoked_at: der::time(fields[1]),
-        extensions: fields.get(2).map_or(vec![], |list| der::extensions(list.whole)),
+        extensions: fields
+            .get(2)
+            .map_or(vec![], |list| der::extensions(list.whole)),
     }
 }

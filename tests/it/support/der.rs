@@ -1,5 +1,5 @@
-//! Just enough DER to write requests and to look at what is published. It shares nothing with the product, so that
-//! one mistake is not made twice.
+//! Just enough DER to write requests and to look at what is published. It shares nothing with the
+//! product, so that one mistake is not made twice.
 
 /// A value with its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +16,38 @@ pub fn read(bytes: &[u8]) -> (Tlv<'_>, &[u8]) {
         short @ 0..0x80 => (short, 2),
         long => {
             let octets = &bytes[2..2 + (long & 0x7f)];
-            (octets.iter().fold(0, |len, &octet| len << 8 | usize::from(octet)), 2 + octets.len())
+            (
+                octets
+                    .iter()
+                    .fold(0, |len, &octet| len << 8 | usize::from(octet)),
+                2 + octets.len(),
+            )
         }
     };
     let (whole, rest) = bytes.split_at(start + len);
-    assert_eq!(tlv(bytes[0], &[&whole[start..]]), whole, "the length is not DER's shortest");
-    (Tlv { tag: bytes[0], content: &whole[start..], whole }, rest)
+    assert_eq!(
+        tlv(bytes[0], &[&whole[start..]]),
+        whole,
+        "the length is not DER's shortest"
+    );
+    (
+        Tlv {
+            tag: bytes[0],
+            content: &whole[start..],
+            whole,
+        },
+        rest,
+    )
 }
 
 /// Reads the one value that `bytes` are.
 pub fn only(bytes: &[u8]) -> Tlv<'_> {
     let (value, rest) = read(bytes);
-    assert!(rest.is_empty(), "{} octets stand behind the value", rest.len());
+    assert!(
+        rest.is_empty(),
+        "{} octets stand behind the value",
+        rest.len()
+    );
     value
 }
 
@@ -88,11 +108,19 @@ pub fn extensions(list: &[u8]) -> Vec<Extension> {
         let fields = children(extension.content);
         let critical = fields.len() == 3;
         if critical {
-            assert_eq!(fields[1].whole, [1, 1, 0xff], "criticality FALSE must not be encoded");
+            assert_eq!(
+                fields[1].whole,
+                [1, 1, 0xff],
+                "criticality FALSE must not be encoded"
+            );
         }
         let value = fields.last().unwrap();
         assert_eq!((fields[0].tag, value.tag), (6, 4));
-        Extension { id: fields[0].content.to_vec(), critical, value: value.content.to_vec() }
+        Extension {
+            id: fields[0].content.to_vec(),
+            critical,
+            value: value.content.to_vec(),
+        }
     };
     children(only(list).content).into_iter().map(one).collect()
 }
@@ -103,18 +131,31 @@ pub fn hex(octets: &[u8]) -> String {
 
 pub fn from_hex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2), "{text}");
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 /// The form of a time in DER, and its digits as `YYYYMMDDHHMMSSZ`.
 pub fn time(value: Tlv<'_>) -> (u8, String) {
     let text = std::str::from_utf8(value.content).unwrap();
     let full = match (value.tag, text.len()) {
-        (0x17, 13) => format!("{}{text}", if text.as_bytes()[0] >= b'5' { "19" } else { "20" }),
+        (0x17, 13) => format!(
+            "{}{text}",
+            if text.as_bytes()[0] >= b'5' {
+                "19"
+            } else {
+                "20"
+            }
+        ),
         (0x18, 15) => text.to_owned(),
         other => panic!("{text} is no DER time: {other:?}"),
     };
-    assert!(full.ends_with('Z') && full[..14].bytes().all(|octet| octet.is_ascii_digit()), "{full}");
+    assert!(
+        full.ends_with('Z') && full[..14].bytes().all(|octet| octet.is_ascii_digit()),
+        "{full}"
+    );
     (value.tag, full)
 }
 

@@ -16,9 +16,16 @@ pub struct Reply {
 
 impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let mut found = self
+            .headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name));
         let value = found.next().map(|(_, value)| value.as_str());
-        assert!(found.next().is_none(), "{name} stands twice: {:?}", self.headers);
+        assert!(
+            found.next().is_none(),
+            "{name} stands twice: {:?}",
+            self.headers
+        );
         value
     }
 
@@ -38,7 +45,9 @@ impl Connection {
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_write_timeout(Some(Duration::from_secs(20)))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
     }
 
     /// The connection itself, for what is no request.
@@ -62,7 +71,8 @@ impl Connection {
     fn read(&mut self, head: bool) -> std::io::Result<Reply> {
         let line = self.line()?;
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.ok_or_else(|| std::io::Error::other(format!("no status line: {line:?}")))?;
+        let status =
+            status.ok_or_else(|| std::io::Error::other(format!("no status line: {line:?}")))?;
         let mut headers = vec![];
         loop {
             let header = self.line()?;
@@ -72,7 +82,11 @@ impl Connection {
             let (name, value) = header.split_once(':').expect("a header has a colon");
             headers.push((name.trim().to_owned(), value.trim().to_owned()));
         }
-        let mut reply = Reply { status, headers, body: vec![] };
+        let mut reply = Reply {
+            status,
+            headers,
+            body: vec![],
+        };
         if !head && status != 304 && status != 204 {
             self.body(&mut reply)?;
         }
@@ -86,7 +100,8 @@ impl Connection {
         }
         if reply.header("transfer-encoding") == Some("chunked") {
             loop {
-                let len = usize::from_str_radix(&self.line()?, 16).map_err(std::io::Error::other)?;
+                let len =
+                    usize::from_str_radix(&self.line()?, 16).map_err(std::io::Error::other)?;
                 let mut chunk = vec![0; len];
                 self.stream.read_exact(&mut chunk)?;
                 reply.body.extend(chunk);

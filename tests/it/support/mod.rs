@@ -43,12 +43,17 @@ impl Output {
     pub fn of(output: std::process::Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         let code = output.status.code().unwrap_or(-1);
-        Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code,
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Standard output as JSON.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 }
 
@@ -92,13 +97,26 @@ pub struct Site {
 
 impl Plan<'_> {
     pub fn build(self) -> Site {
-        let site = Site { dir: tempfile::tempdir().unwrap(), intermediate: self.intermediate };
+        let site = Site {
+            dir: tempfile::tempdir().unwrap(),
+            intermediate: self.intermediate,
+        };
         pki::write_key(&site.path("ca.key.pem"), self.key.shared(), self.form);
-        let ca = Cert { subject: self.subject, serial: "0ca0", days: self.days, extensions: self.ca_extensions };
+        let ca = Cert {
+            subject: self.subject,
+            serial: "0ca0",
+            days: self.days,
+            extensions: self.ca_extensions,
+        };
         if self.intermediate {
             site.issue_intermediate(ca);
         } else {
-            pki::self_signed(&site.path("ca.key.pem"), &site.path("ca.pem"), ca, self.string_mask);
+            pki::self_signed(
+                &site.path("ca.key.pem"),
+                &site.path("ca.pem"),
+                ca,
+                self.string_mask,
+            );
         }
         site.configure(self.settings);
         site
@@ -113,17 +131,38 @@ impl Site {
 
     /// With other settings of the issuer.
     pub fn with_settings(settings: &str) -> Self {
-        Plan { settings, ..Plan::default() }.build()
+        Plan {
+            settings,
+            ..Plan::default()
+        }
+        .build()
     }
 
     fn issue_intermediate(&self, ca: Cert<'_>) {
         let [root, root_key] = ["root.pem", "root.key.pem"].map(|name| self.path(name));
         pki::write_key(&root_key, &Key::P256.generate(), Form::Pkcs8);
         let subject = "/C=DE/O=Contoso/CN=Test Root";
-        pki::self_signed(&root_key, &root, Cert { subject, serial: "01", ..ca }, "utf8only");
+        pki::self_signed(
+            &root_key,
+            &root,
+            Cert {
+                subject,
+                serial: "01",
+                ..ca
+            },
+            "utf8only",
+        );
         let extensions = format!("{}authorityKeyIdentifier = keyid\n", ca.extensions);
         let public = pki::public_key(&self.path("ca.key.pem"));
-        pki::issue((&root, &root_key), &public, &self.path("ca.pem"), Cert { extensions: &extensions, ..ca });
+        pki::issue(
+            (&root, &root_key),
+            &public,
+            &self.path("ca.pem"),
+            Cert {
+                extensions: &extensions,
+                ..ca
+            },
+        );
     }
 
     /// Writes the configuration anew.
@@ -147,13 +186,20 @@ impl Site {
     /// The binary with this site's configuration, and nothing of the caller's environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
-        command.arg("--config").arg(self.path("rescind.toml")).args(args).current_dir(self.dir());
+        command
+            .arg("--config")
+            .arg(self.path("rescind.toml"))
+            .args(args)
+            .current_dir(self.dir());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RESCIND") {
                 command.env_remove(name);
             }
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -180,7 +226,9 @@ impl Site {
 
     /// Revokes serials for a reason, now.
     pub fn revoke(&self, serial: &str, reason: &str) {
-        self.ok(&["revoke", "--issuer", ISSUER, "--serial", serial, "--reason", reason]);
+        self.ok(&[
+            "revoke", "--issuer", ISSUER, "--serial", serial, "--reason", reason,
+        ]);
     }
 
     /// One pass; returns what it says of the issuer.
@@ -197,9 +245,12 @@ impl Site {
     /// A row of the export, by serial in hexadecimal.
     pub fn row(&self, serial: &str) -> Option<serde_json::Value> {
         let export = self.export();
-        let rows = export.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let rows = export
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let plain = |text: &str| text.trim_start_matches('0').to_lowercase();
-        rows.into_iter().find(|row| plain(row["serial"].as_str().unwrap()) == plain(serial))
+        rows.into_iter()
+            .find(|row| plain(row["serial"].as_str().unwrap()) == plain(serial))
     }
 
     pub fn shelf(&self, suffix: &str) -> PathBuf {
@@ -218,10 +269,17 @@ impl Site {
     /// Every archived CRL by number.
     pub fn archive(&self) -> BTreeMap<u64, Vec<u8>> {
         let folder = self.path(&format!("data/archive/{ISSUER}"));
-        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         let crls = files.filter(|path| path.extension().is_some_and(|end| end == "crl"));
-        crls.map(|path| (path.file_stem().unwrap().to_str().unwrap().parse().unwrap(), fs::read(&path).unwrap()))
-            .collect()
+        crls.map(|path| {
+            (
+                path.file_stem().unwrap().to_str().unwrap().parse().unwrap(),
+                fs::read(&path).unwrap(),
+            )
+        })
+        .collect()
     }
 
     /// An ordinary certificate, PEM; its file is `NAME.pem`.
@@ -229,17 +287,31 @@ impl Site {
         self.leaf_with(name, serial, "")
     }
 
-    /// The same, with more lines of an OpenSSL extension section: where its CRL and its responder are.
+    /// The same, with more lines of an OpenSSL extension section: where its CRL and its responder
+    /// are.
     pub fn leaf_with(&self, name: &str, serial: &str, more: &str) -> String {
         let key = self.path("leaf.key");
         if !key.exists() {
             fs::write(&key, Key::P256.shared()).unwrap();
             pki::public_key(&key);
         }
-        let (subject, out) = (format!("/CN={name}.contoso.example"), self.path(&format!("{name}.pem")));
+        let (subject, out) = (
+            format!("/CN={name}.contoso.example"),
+            self.path(&format!("{name}.pem")),
+        );
         let extensions = format!("{}{more}", pki::LEAF_EXTENSIONS);
-        let cert = Cert { subject: &subject, serial, days: 90, extensions: &extensions };
-        pki::issue((&self.path("ca.pem"), &self.path("ca.key.pem")), &key.with_extension("pub"), &out, cert);
+        let cert = Cert {
+            subject: &subject,
+            serial,
+            days: 90,
+            extensions: &extensions,
+        };
+        pki::issue(
+            (&self.path("ca.pem"), &self.path("ca.key.pem")),
+            &key.with_extension("pub"),
+            &out,
+            cert,
+        );
         self.file(&format!("{name}.pem"))
     }
 
@@ -252,9 +324,14 @@ impl Site {
         ocsp::IssuerId::of(&self.ca_der())
     }
 
-    /// What relying parties trust, and what they need besides: arguments for `openssl verify` and `ocsp`.
+    /// What relying parties trust, and what they need besides: arguments for `openssl verify` and
+    /// `ocsp`.
     pub fn trust(&self) -> Vec<String> {
-        let anchor = if self.intermediate { "root.pem" } else { "ca.pem" };
+        let anchor = if self.intermediate {
+            "root.pem"
+        } else {
+            "ca.pem"
+        };
         vec!["-CAfile".to_owned(), self.file(anchor)]
     }
 
@@ -268,8 +345,8 @@ impl Site {
         open(&text, self.dir()).remove(0)
     }
 
-    /// Everything that must not change when a command is refused: the index, and what the shelf and the archive
-    /// show. Hidden files hold locks and labels.
+    /// Everything that must not change when a command is refused: the index, and what the shelf and
+    /// the archive show. Hidden files hold locks and labels.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let index = self.path("data/index.sqlite");
@@ -283,14 +360,23 @@ impl Site {
     }
 }
 
-/// A folder with `ca.pem` and `ca.key.pem` of a CA that all such folders share; in memory, where there is one: a million
-/// fsyncs are no part of the rules.
+/// A folder with `ca.pem` and `ca.key.pem` of a CA that all such folders share; in memory, where
+/// there is one: a million fsyncs are no part of the rules.
 pub fn folder() -> tempfile::TempDir {
     static SITE: OnceLock<Site> = OnceLock::new();
     let memory = Path::new("/dev/shm");
-    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let dir = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .unwrap();
     for name in ["ca.pem", "ca.key.pem"] {
-        fs::copy(SITE.get_or_init(Site::new).path(name), dir.path().join(name)).unwrap();
+        fs::copy(
+            SITE.get_or_init(Site::new).path(name),
+            dir.path().join(name),
+        )
+        .unwrap();
     }
     dir
 }
@@ -301,7 +387,8 @@ pub fn configuration(settings: &str) -> String {
         "[storage]\nindex = \"file:data/index.sqlite\"\nshelf = \"file:data/shelf\"\n\
          archive = \"file:data/archive\"\nstate = \"file:data/state\"\n\n\
          [http]\nlisten = \"127.0.0.1:8080\"\npublic_url = \"http://pki.contoso.example\"\n\n\
-         [[issuer]]\nname = \"{ISSUER}\"\ncertificate = \"file:ca.pem\"\nkey = \"file:ca.key.pem\"\n\
+         [[issuer]]\nname = \"{ISSUER}\"\ncertificate = \"file:ca.pem\"\nkey = \
+         \"file:ca.key.pem\"\n\
          credential = \"file:data/{ISSUER}-ocsp.pem\"\n{settings}"
     )
 }
@@ -319,7 +406,9 @@ pub fn open(text: &str, dir: &Path) -> Vec<Ca> {
 }
 
 fn gather(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for path in entries.map(|entry| entry.unwrap().path()) {
         let hidden = path.file_name().unwrap().to_string_lossy().starts_with('.');
         if path.is_dir() {
@@ -333,12 +422,19 @@ fn gather(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
 
 /// Runs a future of the library.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 pub fn at(seconds: u64) -> Timestamp {
@@ -352,7 +448,10 @@ pub fn poll<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) 
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(start.elapsed() < limit, "{what} did not happen within {limit:?}");
+        assert!(
+            start.elapsed() < limit,
+            "{what} did not happen within {limit:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

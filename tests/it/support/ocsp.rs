@@ -55,10 +55,14 @@ impl IssuerId {
     pub fn of(certificate: &[u8]) -> Self {
         let tbs = der::children(der::children(der::only(certificate).content)[0].content);
         let spki = der::children(tbs[6].content);
-        Self { subject: tbs[5].whole.to_vec(), key: spki[1].content[1..].to_vec() }
+        Self {
+            subject: tbs[5].whole.to_vec(),
+            key: spki[1].content[1..].to_vec(),
+        }
     }
 
-    /// A CertID; `null`: whether the hash algorithm has NULL parameters. `serial` is a whole INTEGER.
+    /// A CertID; `null`: whether the hash algorithm has NULL parameters. `serial` is a whole
+    /// INTEGER.
     pub fn cert_id(&self, hash: Hash, null: bool, serial: &[u8]) -> Vec<u8> {
         let parameters: &[u8] = if null { &[5, 0] } else { &[] };
         let algorithm = der::sequence(&[&der::tlv(6, &[&hash.oid()]), parameters]);
@@ -77,7 +81,9 @@ impl IssuerId {
 pub fn request(ids: &[Vec<u8>], nonce: Option<&[u8]>) -> Vec<u8> {
     let list: Vec<_> = ids.iter().map(|id| der::sequence(&[id])).collect();
     let list = der::sequence(&[&list.concat()]);
-    let extensions = nonce.map_or(vec![], |value| request_extensions(&[extension(NONCE, false, value)]));
+    let extensions = nonce.map_or(vec![], |value| {
+        request_extensions(&[extension(NONCE, false, value)])
+    });
     der::sequence(&[&der::sequence(&[&list, &extensions])])
 }
 
@@ -132,7 +138,12 @@ impl Basic {
     /// Takes a successful `OCSPResponse` apart; anything else panics.
     pub fn read(response: &[u8]) -> Self {
         let outer = der::children(der::only(response).content);
-        assert_eq!(outer[0].whole, [0x0a, 1, 0], "the response is an error: {}", der::hex(response));
+        assert_eq!(
+            outer[0].whole,
+            [0x0a, 1, 0],
+            "the response is an error: {}",
+            der::hex(response)
+        );
         let typed = der::children(der::only(outer[1].content).content);
         assert_eq!(typed[0].content, [0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1]);
         let basic = der::children(der::only(typed[1].content).content);
@@ -142,11 +153,19 @@ impl Basic {
         Self {
             responder: (tbs[0].tag, der::only(tbs[0].content).content.to_vec()),
             produced_at: general(tbs[1]),
-            singles: der::children(tbs[2].content).into_iter().map(single).collect(),
-            extensions: tbs.get(3).map_or(vec![], |list| der::extensions(list.content)),
+            singles: der::children(tbs[2].content)
+                .into_iter()
+                .map(single)
+                .collect(),
+            extensions: tbs
+                .get(3)
+                .map_or(vec![], |list| der::extensions(list.content)),
             algorithm: basic[1].whole.to_vec(),
             certificates: basic.get(3).map_or(vec![], |certs| {
-                der::children(der::only(certs.content).content).iter().map(|cert| cert.whole.to_vec()).collect()
+                der::children(der::only(certs.content).content)
+                    .iter()
+                    .map(|cert| cert.whole.to_vec())
+                    .collect()
             }),
         }
     }
@@ -181,12 +200,20 @@ fn single(value: der::Tlv<'_>) -> Single {
         0x82 => Status::Unknown,
         0xa1 => {
             let info = der::children(fields[1].content);
-            let reason = info.get(1).map(|reason| der::only(reason.content).content[0]);
+            let reason = info
+                .get(1)
+                .map(|reason| der::only(reason.content).content[0]);
             Status::Revoked(der::rfc3339(&general(info[0])), reason)
         }
         other => panic!("certStatus has the tag {other:x}"),
     };
     let next = der::only(fields[3].content);
     let (this_update, next_update) = (general(fields[2]), general(next));
-    Single { cert_id: fields[0].whole.to_vec(), status, this_update, next_update, extensions }
+    Single {
+        cert_id: fields[0].whole.to_vec(),
+        status,
+        this_update,
+        next_update,
+        extensions,
+    }
 }

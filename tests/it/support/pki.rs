@@ -13,7 +13,10 @@ use super::Output;
 pub fn openssl(dir: &Path, args: &[&str]) -> Output {
     let output = Command::new("openssl").args(args).current_dir(dir).output();
     Output::of(output.unwrap_or_else(|error| {
-        panic!("these tests need the `openssl` command (Debian: apt-get install openssl), which cannot be run: {error}")
+        panic!(
+            "these tests need the `openssl` command (Debian: apt-get install openssl), which \
+                cannot be run: {error}"
+        )
     }))
 }
 
@@ -110,13 +113,35 @@ authorityKeyIdentifier = keyid
 /// A self-signed certificate for the key in `key`; `mask` is OpenSSL's `string_mask`.
 pub fn self_signed(key: &Path, out: &Path, cert: Cert<'_>, mask: &str) {
     let config = out.with_extension("cnf");
-    let text = format!("[req]\nstring_mask = {mask}\ndistinguished_name = dn\n[dn]\n[x]\n{}", cert.extensions);
+    let text = format!(
+        "[req]\nstring_mask = {mask}\ndistinguished_name = dn\n[dn]\n[x]\n{}",
+        cert.extensions
+    );
     fs::write(&config, text).unwrap();
     let days = cert.days.to_string();
     let serial = format!("0x{}", cert.serial);
     let files = [&config, key, out].map(|path| path.to_str().unwrap());
-    let mut args = vec!["req", "-x509", "-new", "-config", files[0], "-extensions", "x", "-key", files[1]];
-    args.extend(["-out", files[2], "-subj", cert.subject, "-days", &days, "-set_serial", &serial]);
+    let mut args = vec![
+        "req",
+        "-x509",
+        "-new",
+        "-config",
+        files[0],
+        "-extensions",
+        "x",
+        "-key",
+        files[1],
+    ];
+    args.extend([
+        "-out",
+        files[2],
+        "-subj",
+        cert.subject,
+        "-days",
+        &days,
+        "-set_serial",
+        &serial,
+    ]);
     args.extend(signature_options(key));
     openssl_ok(out.parent().unwrap(), &args);
 }
@@ -128,18 +153,38 @@ pub fn issue(ca: (&Path, &Path), public: &Path, out: &Path, cert: Cert<'_>) {
     let days = cert.days.to_string();
     let serial = format!("0x{}", cert.serial);
     let files = [ca.0, ca.1, public, out, &config].map(|path| path.to_str().unwrap());
-    let mut args = vec!["x509", "-new", "-CA", files[0], "-CAkey", files[1], "-force_pubkey", files[2]];
+    let mut args = vec![
+        "x509",
+        "-new",
+        "-CA",
+        files[0],
+        "-CAkey",
+        files[1],
+        "-force_pubkey",
+        files[2],
+    ];
     args.extend(["-out", files[3], "-extfile", files[4], "-extensions", "x"]);
-    args.extend(["-subj", cert.subject, "-days", &days, "-set_serial", &serial]);
+    args.extend([
+        "-subj",
+        cert.subject,
+        "-days",
+        &days,
+        "-set_serial",
+        &serial,
+    ]);
     args.extend(signature_options(ca.1));
     openssl_ok(out.parent().unwrap(), &args);
 }
 
-/// The hash that is usual for the key. OpenSSL's own salt length is as long as the key allows; ours, and everybody's,
-/// is that of the hash.
+/// The hash that is usual for the key. OpenSSL's own salt length is as long as the key allows;
+/// ours, and everybody's, is that of the hash.
 fn signature_options(key: &Path) -> Vec<&'static str> {
     let file = key.to_str().unwrap();
-    let text = openssl_ok(Path::new("."), &["pkey", "-in", file, "-noout", "-text_pub"]).stdout;
+    let text = openssl_ok(
+        Path::new("."),
+        &["pkey", "-in", file, "-noout", "-text_pub"],
+    )
+    .stdout;
     let has = |word: &str| text.contains(word);
     match () {
         () if has("PSS") => vec!["-sha256", "-sigopt", "rsa_pss_saltlen:digest"],
@@ -152,7 +197,14 @@ fn signature_options(key: &Path) -> Vec<&'static str> {
 /// The public half of a key, for [`issue`].
 pub fn public_key(key: &Path) -> PathBuf {
     let out = key.with_extension("pub");
-    let args = ["pkey", "-in", key.to_str().unwrap(), "-pubout", "-out", out.to_str().unwrap()];
+    let args = [
+        "pkey",
+        "-in",
+        key.to_str().unwrap(),
+        "-pubout",
+        "-out",
+        out.to_str().unwrap(),
+    ];
     openssl_ok(key.parent().unwrap(), &args);
     out
 }
@@ -160,7 +212,15 @@ pub fn public_key(key: &Path) -> PathBuf {
 /// The DER of a PEM certificate.
 pub fn der_of(pem: &Path) -> Vec<u8> {
     let out = pem.with_extension("der");
-    let args = ["x509", "-in", pem.to_str().unwrap(), "-outform", "DER", "-out", out.to_str().unwrap()];
+    let args = [
+        "x509",
+        "-in",
+        pem.to_str().unwrap(),
+        "-outform",
+        "DER",
+        "-out",
+        out.to_str().unwrap(),
+    ];
     openssl_ok(pem.parent().unwrap(), &args);
     fs::read(out).unwrap()
 }
@@ -171,15 +231,42 @@ pub fn expired_self_signed(key: &Path, out: &Path, subject: &str) {
     let file = key.to_str().unwrap();
     fs::write(dir.join("expired.txt"), "").unwrap();
     let config = format!(
-        "[ca]\ndefault_ca = d\n[d]\ndatabase = expired.txt\nnew_certs_dir = .\nrand_serial = yes\npolicy = p\n\
+        "[ca]\ndefault_ca = d\n[d]\ndatabase = expired.txt\nnew_certs_dir = .\nrand_serial = \
+         yes\npolicy = p\n\
          default_md = sha256\nemail_in_dn = no\n[p]\ncommonName = supplied\n\
          [req]\ndistinguished_name = dn\n[dn]\n[x]\n{CA_EXTENSIONS}"
     );
     fs::write(dir.join("expired.cnf"), config).unwrap();
-    let request = ["req", "-new", "-config", "expired.cnf", "-key", file, "-subj", subject, "-out", "expired.csr"];
+    let request = [
+        "req",
+        "-new",
+        "-config",
+        "expired.cnf",
+        "-key",
+        file,
+        "-subj",
+        subject,
+        "-out",
+        "expired.csr",
+    ];
     openssl_ok(dir, &request);
-    let mut args = vec!["ca", "-batch", "-selfsign", "-config", "expired.cnf", "-keyfile", file, "-in", "expired.csr"];
+    let mut args = vec![
+        "ca",
+        "-batch",
+        "-selfsign",
+        "-config",
+        "expired.cnf",
+        "-keyfile",
+        file,
+        "-in",
+        "expired.csr",
+    ];
     args.extend(["-out", out.to_str().unwrap(), "-extensions", "x", "-notext"]);
-    args.extend(["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"]);
+    args.extend([
+        "-startdate",
+        "20200101000000Z",
+        "-enddate",
+        "20210101000000Z",
+    ]);
     openssl_ok(dir, &args);
 }

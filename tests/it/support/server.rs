@@ -37,7 +37,12 @@ impl Drop for Server {
 /// A site with one good, one revoked and one held serial: 0a, 0b and 0c; and its server.
 pub fn serving(settings: &str) -> (Site, Server) {
     let site = Site::with_settings(settings);
-    let more = ["--reason", "keyCompromise", "--revoked-at", "2025-05-05T05:05:05Z"];
+    let more = [
+        "--reason",
+        "keyCompromise",
+        "--revoked-at",
+        "2025-05-05T05:05:05Z",
+    ];
     site.ok(&[&["revoke", "--issuer", ISSUER, "--serial", "0b"], &more[..]].concat());
     site.revoke("0c", "certificateHold");
     site.publish(&[]);
@@ -50,7 +55,11 @@ pub fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap();
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         if given.get_or_insert_default().insert(port) {
             return port;
         }
@@ -74,14 +83,21 @@ impl Site {
         let log = self.path(&format!("serve-{port}.log"));
         let file = File::create(&log).unwrap();
         let mut command = self.command(&["serve"]);
-        command.env("RESCIND__HTTP__LISTEN", format!("127.0.0.1:{port}")).envs(environment.iter().copied());
-        let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        command
+            .env("RESCIND__HTTP__LISTEN", format!("127.0.0.1:{port}"))
+            .envs(environment.iter().copied());
+        let child = command
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
         let mut server = Server { child, port, log };
         poll(Duration::from_secs(20), "listening", || {
             if let Some(status) = server.child.try_wait().unwrap() {
                 panic!("serve ended with {status}: {}", server.log());
             }
-            let reply = Connection::open(port).and_then(|mut one| one.send(&request("GET", "/", &[], b""), false));
+            let reply = Connection::open(port)
+                .and_then(|mut one| one.send(&request("GET", "/", &[], b""), false));
             reply.is_ok_and(|reply| reply.status == 200).then_some(())
         });
         server
@@ -108,18 +124,29 @@ impl Server {
     }
 
     pub fn head(&self, path: &str) -> Reply {
-        self.connect().send(&request("HEAD", path, &[], b""), true).unwrap()
+        self.connect()
+            .send(&request("HEAD", path, &[], b""), true)
+            .unwrap()
     }
 
     /// POSTs an OCSP request.
     pub fn post(&self, path: &str, body: &[u8]) -> Reply {
-        self.raw(&request("POST", path, &["Content-Type: application/ocsp-request"], body))
+        self.raw(&request(
+            "POST",
+            path,
+            &["Content-Type: application/ocsp-request"],
+            body,
+        ))
     }
 
     /// The response to an OCSP request by POST.
     pub fn ocsp(&self, body: &[u8]) -> Vec<u8> {
         let reply = self.post("/ocsp", body);
-        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/ocsp-response")), "{reply:?}");
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (200, Some("application/ocsp-response")),
+            "{reply:?}"
+        );
         reply.body
     }
 
@@ -129,9 +156,14 @@ impl Server {
     }
 }
 
-/// The path that asks for `request` by GET (RFC 6960 §A.1), every octet that is not plain percent-encoded.
+/// The path that asks for `request` by GET (RFC 6960 §A.1), every octet that is not plain
+/// percent-encoded.
 pub fn get_path(request: &[u8]) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    let text = STANDARD.encode(request).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let text = STANDARD
+        .encode(request)
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D");
     format!("/ocsp/{text}")
 }

@@ -14,8 +14,8 @@ const PKILINT: &str = "pkilint==0.13.3";
 const CRYPTOGRAPHY: &str = "cryptography==50.0.2";
 const PYHANKO: &str = "pyhanko-certvalidator==0.33.0";
 
-/// One process looks at many files, because importing pkilint takes longer than using it. A line of output is a
-/// complaint.
+/// One process looks at many files, because importing pkilint takes longer than using it. A line of
+/// output is a complaint.
 const JUDGE: &str = r#"
 import contextlib, io, sys
 from pkilint.bin import lint_crl, lint_ocsp_response
@@ -61,12 +61,18 @@ while tasks:
         print(f"{kind} {path}: {type(error).__name__}: {error}")
 "#;
 
-/// Lints files at ERROR and above and loads them with `cryptography`; returns the complaints. Tasks are
-/// `["crl", CRL, CA.pem]`, `["ocsp", RESPONSE]` and `["br", CRL]`, one behind the other; the last is by the rules for
-/// public CAs, the CA/Browser Forum's Baseline Requirements, at WARNING and above.
+/// Lints files at ERROR and above and loads them with `cryptography`; returns the complaints. Tasks
+/// are `["crl", CRL, CA.pem]`, `["ocsp", RESPONSE]` and `["br", CRL]`, one behind the other; the
+/// last is by the rules for public CAs, the CA/Browser Forum's Baseline Requirements, at WARNING
+/// and above.
 pub fn complaints(tasks: &[String]) -> String {
     assert!(!tasks.is_empty());
-    let output = Command::new(python()).arg("-c").arg(JUDGE).args(tasks).output().unwrap();
+    let output = Command::new(python())
+        .arg("-c")
+        .arg(JUDGE)
+        .args(tasks)
+        .output()
+        .unwrap();
     let output = Output::of(output);
     assert_eq!(output.code, 0, "the Python judge itself failed: {output:?}");
     output.stdout
@@ -89,9 +95,21 @@ pub fn python() -> &'static Path {
         }
         let _ = fs::remove_dir_all(&folder);
         let folder = folder.to_str().unwrap();
-        run(Command::new("python3").args(["-m", "venv", folder]), "Python 3 with venv (Debian: python3-venv)");
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run(Command::new(&python).args(install).args(packages), "PyPI, or a mirror that pip is configured for");
+        run(
+            Command::new("python3").args(["-m", "venv", folder]),
+            "Python 3 with venv (Debian: python3-venv)",
+        );
+        let install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ];
+        run(
+            Command::new(&python).args(install).args(packages),
+            "PyPI, or a mirror that pip is configured for",
+        );
         fs::write(&done, packages.concat()).unwrap();
         python
     })

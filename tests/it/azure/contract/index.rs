@@ -47,13 +47,31 @@ fn after(head: &Head, statuses: &[Status]) -> Commit {
 
 fn with_texts(head: &Head, statuses: &[Status], actor: &str, comment: &str) -> Commit {
     let seq = head.seq + 1;
-    let changes: Vec<_> = statuses.iter().map(|status| (Event::Revoked, Status { seq, ..*status })).collect();
+    let changes: Vec<_> = statuses
+        .iter()
+        .map(|status| (Event::Revoked, Status { seq, ..*status }))
+        .collect();
     let mut counts = head.counts;
-    changes.iter().for_each(|(_, status)| counts.change(None, status.state));
+    changes
+        .iter()
+        .for_each(|(_, status)| counts.change(None, status.state));
     let (actor, comment) = (actor.to_owned(), comment.to_owned());
-    let set = ChangeSet { seq, at: at(1_750_000_000), actor, comment, changes };
+    let set = ChangeSet {
+        seq,
+        at: at(1_750_000_000),
+        actor,
+        comment,
+        changes,
+    };
     let next = head.then(&set, counts);
-    Commit { linked: Linked { set, prev: head.hash, hash: next.hash }, head: next }
+    Commit {
+        linked: Linked {
+            set,
+            prev: head.hash,
+            hash: next.hash,
+        },
+        head: next,
+    }
 }
 
 /// Commits that each revoke one more serial, from 1 up; returns the last head.
@@ -84,44 +102,101 @@ pub async fn an_empty_index_has_no_head_no_journal_and_no_rows<P: Place>() {
     assert_eq!(ca.index.journal(&ca.name, 0, 1000).await.unwrap(), []);
     assert_eq!(rows(&ca, [1, 2]).await, []);
     assert_eq!(ca.index.scope(&ca.name, "full").await.unwrap(), None);
-    assert_eq!(*rescind::stories::replicate::level(&ca, None).await.unwrap().head(), genesis(&ca));
+    assert_eq!(
+        *rescind::stories::replicate::level(&ca, None)
+            .await
+            .unwrap()
+            .head(),
+        genesis(&ca)
+    );
 }
 
 pub async fn a_commit_is_read_back_whole<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     let commit = after(&genesis(&ca), &[revoked(1), revoked(2)]);
-    ca.index.commit(&ca.name, commit.clone(), Version::Absent).await.unwrap();
+    ca.index
+        .commit(&ca.name, commit.clone(), Version::Absent)
+        .await
+        .unwrap();
     // Another process sees it.
     let ca = place.ca().await;
     let (head, _) = ca.index.head(&ca.name).await.unwrap().unwrap();
     assert_eq!(head, commit.head);
-    assert_eq!(ca.index.journal(&ca.name, 0, 10).await.unwrap(), [commit.linked]);
+    assert_eq!(
+        ca.index.journal(&ca.name, 0, 10).await.unwrap(),
+        [commit.linked]
+    );
     let known = rows(&ca, [1, 2, 3]).await;
-    assert_eq!(known, [1, 2].map(|number| Status { seq: 1, ..revoked(number) }));
-    assert_eq!(rescind::stories::replicate::level(&ca, None).await.unwrap().counts().revoked, 2);
+    assert_eq!(
+        known,
+        [1, 2].map(|number| Status {
+            seq: 1,
+            ..revoked(number)
+        })
+    );
+    assert_eq!(
+        rescind::stories::replicate::level(&ca, None)
+            .await
+            .unwrap()
+            .counts()
+            .revoked,
+        2
+    );
 }
 
 pub async fn every_field_of_a_status_is_kept<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     let end: Timestamp = "9999-12-31T23:59:59Z".parse().unwrap();
-    let held = Status { state: State::Held, reason: Some(Reason::CertificateHold), ..revoked(1) };
-    let valid = Status { state: State::Valid, revoked_at: None, reason: None, not_after: Some(end), ..revoked(2) };
-    let plain = Status { reason: None, invalidity_date: Some(at(1)), not_after: Some(at(1_800_000_000)), ..revoked(3) };
-    let long = Status { serial: Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap(), ..plain };
-    let reasons = (1..=10).filter_map(Reason::from_code).filter(|reason| *reason != Reason::CertificateHold);
-    let others = reasons.zip(4..).map(|(reason, number)| Status { reason: Some(reason), ..revoked(number) });
-    let all: Vec<_> = [held, valid, plain, long].into_iter().chain(others).collect();
+    let held = Status {
+        state: State::Held,
+        reason: Some(Reason::CertificateHold),
+        ..revoked(1)
+    };
+    let valid = Status {
+        state: State::Valid,
+        revoked_at: None,
+        reason: None,
+        not_after: Some(end),
+        ..revoked(2)
+    };
+    let plain = Status {
+        reason: None,
+        invalidity_date: Some(at(1)),
+        not_after: Some(at(1_800_000_000)),
+        ..revoked(3)
+    };
+    let long = Status {
+        serial: Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap(),
+        ..plain
+    };
+    let reasons = (1..=10)
+        .filter_map(Reason::from_code)
+        .filter(|reason| *reason != Reason::CertificateHold);
+    let others = reasons.zip(4..).map(|(reason, number)| Status {
+        reason: Some(reason),
+        ..revoked(number)
+    });
+    let all: Vec<_> = [held, valid, plain, long]
+        .into_iter()
+        .chain(others)
+        .collect();
     let commit = after(&genesis(&ca), &all);
-    ca.index.commit(&ca.name, commit.clone(), Version::Absent).await.unwrap();
+    ca.index
+        .commit(&ca.name, commit.clone(), Version::Absent)
+        .await
+        .unwrap();
     let serials = all.iter().map(|status| status.serial).collect();
     let found = ca.index.statuses(&ca.name, serials).await.unwrap();
     assert_eq!(found.len(), all.len());
     for status in &all {
         assert!(found.contains(&Status { seq: 1, ..*status }), "{status:?}");
     }
-    assert_eq!(ca.index.journal(&ca.name, 0, 1).await.unwrap(), [commit.linked]);
+    assert_eq!(
+        ca.index.journal(&ca.name, 0, 1).await.unwrap(),
+        [commit.linked]
+    );
     rescind::stories::replicate::level(&ca, None).await.unwrap();
 }
 
@@ -140,13 +215,31 @@ pub async fn texts_are_kept_to_the_letter<P: Place>() {
     ];
     let (mut head, mut version) = (genesis(&ca), Version::Absent);
     for (text, number) in texts.iter().zip(1..) {
-        let commit = with_texts(&head, &[revoked(number)], &format!("actor {text}").replace(&longest, "x"), text);
+        let commit = with_texts(
+            &head,
+            &[revoked(number)],
+            &format!("actor {text}").replace(&longest, "x"),
+            text,
+        );
         head = commit.head;
-        ca.index.commit(&ca.name, commit.clone(), version).await.unwrap();
+        ca.index
+            .commit(&ca.name, commit.clone(), version)
+            .await
+            .unwrap();
         version = ca.index.head(&ca.name).await.unwrap().unwrap().1;
-        assert_eq!(ca.index.journal(&ca.name, number - 1, 1).await.unwrap(), [commit.linked], "{text:?}");
+        assert_eq!(
+            ca.index.journal(&ca.name, number - 1, 1).await.unwrap(),
+            [commit.linked],
+            "{text:?}"
+        );
     }
-    assert_eq!(*rescind::stories::replicate::level(&ca, None).await.unwrap().head(), head);
+    assert_eq!(
+        *rescind::stories::replicate::level(&ca, None)
+            .await
+            .unwrap()
+            .head(),
+        head
+    );
 }
 
 pub async fn a_full_change_set_fits_one_commit<P: Place>() {
@@ -155,26 +248,51 @@ pub async fn a_full_change_set_fits_one_commit<P: Place>() {
     let all: Vec<_> = (1..=MAX_CHANGES as u64).map(revoked).collect();
     let longest = "\u{1}".repeat(MAX_TEXT);
     let commit = with_texts(&genesis(&ca), &all, &longest, &longest);
-    ca.index.commit(&ca.name, commit.clone(), Version::Absent).await.unwrap();
-    assert_eq!(ca.index.journal(&ca.name, 0, 10).await.unwrap(), [commit.linked]);
-    assert_eq!(rows(&ca, 1..=MAX_CHANGES as u64 + 5).await.len(), MAX_CHANGES);
+    ca.index
+        .commit(&ca.name, commit.clone(), Version::Absent)
+        .await
+        .unwrap();
+    assert_eq!(
+        ca.index.journal(&ca.name, 0, 10).await.unwrap(),
+        [commit.linked]
+    );
+    assert_eq!(
+        rows(&ca, 1..=MAX_CHANGES as u64 + 5).await.len(),
+        MAX_CHANGES
+    );
 }
 
 pub async fn a_commit_under_a_stale_head_conflicts_and_changes_nothing<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     let first = after(&genesis(&ca), &[revoked(1)]);
-    ca.index.commit(&ca.name, first.clone(), Version::Absent).await.unwrap();
+    ca.index
+        .commit(&ca.name, first.clone(), Version::Absent)
+        .await
+        .unwrap();
     let (_, stale) = ca.index.head(&ca.name).await.unwrap().unwrap();
     let second = after(&first.head, &[revoked(2)]);
-    ca.index.commit(&ca.name, second.clone(), stale.clone()).await.unwrap();
-    for (expected, head) in [(stale, first.head), (Version::Absent, genesis(&ca)), (Version::Absent, second.head)] {
+    ca.index
+        .commit(&ca.name, second.clone(), stale.clone())
+        .await
+        .unwrap();
+    for (expected, head) in [
+        (stale, first.head),
+        (Version::Absent, genesis(&ca)),
+        (Version::Absent, second.head),
+    ] {
         let late = after(&head, &[revoked(3)]);
         let error = ca.index.commit(&ca.name, late, expected).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     }
-    assert_eq!(ca.index.head(&ca.name).await.unwrap().unwrap().0, second.head);
-    assert_eq!(ca.index.journal(&ca.name, 0, 10).await.unwrap(), [first.linked, second.linked]);
+    assert_eq!(
+        ca.index.head(&ca.name).await.unwrap().unwrap().0,
+        second.head
+    );
+    assert_eq!(
+        ca.index.journal(&ca.name, 0, 10).await.unwrap(),
+        [first.linked, second.linked]
+    );
     assert_eq!(rows(&ca, [3]).await, []);
 }
 
@@ -183,13 +301,25 @@ pub async fn a_commit_that_fails_in_one_row_changes_no_other<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     let first = after(&genesis(&ca), &[revoked(1)]);
-    ca.index.commit(&ca.name, first.clone(), Version::Absent).await.unwrap();
+    ca.index
+        .commit(&ca.name, first.clone(), Version::Absent)
+        .await
+        .unwrap();
     let (_, version) = ca.index.head(&ca.name).await.unwrap().unwrap();
     let again = after(&genesis(&ca), &[revoked(1), revoked(2)]);
     assert_eq!(again.linked.set.seq, 1);
-    ca.index.commit(&ca.name, again, version.clone()).await.unwrap_err();
-    assert_eq!(ca.index.head(&ca.name).await.unwrap().unwrap(), (first.head, version));
-    assert_eq!(ca.index.journal(&ca.name, 0, 10).await.unwrap(), [first.linked]);
+    ca.index
+        .commit(&ca.name, again, version.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        ca.index.head(&ca.name).await.unwrap().unwrap(),
+        (first.head, version)
+    );
+    assert_eq!(
+        ca.index.journal(&ca.name, 0, 10).await.unwrap(),
+        [first.linked]
+    );
     assert_eq!(rows(&ca, [1, 2]).await.len(), 1);
 }
 
@@ -208,14 +338,27 @@ pub async fn one_of_many_commits_at_once_wins<P: Place>() {
     let lost: Vec<_> = lost.map(|error| error.kind).collect();
     assert_eq!(lost, [ErrorKind::Conflict; 7]);
     assert_eq!(rows(&ca, 10..18).await.len(), 1);
-    assert_eq!(rescind::stories::replicate::level(&ca, None).await.unwrap().head().seq, 2);
+    assert_eq!(
+        rescind::stories::replicate::level(&ca, None)
+            .await
+            .unwrap()
+            .head()
+            .seq,
+        2
+    );
 }
 
 pub async fn the_journal_comes_in_order_and_within_its_limit<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     grow(&ca, 12).await;
-    for (from, limit, expected) in [(0, 100, 1..=12), (0, 5, 1..=5), (4, 5, 5..=9), (11, 5, 12..=12), (3, 1, 4..=4)] {
+    for (from, limit, expected) in [
+        (0, 100, 1..=12),
+        (0, 5, 1..=5),
+        (4, 5, 5..=9),
+        (11, 5, 12..=12),
+        (3, 1, 4..=4),
+    ] {
         let sets = ca.index.journal(&ca.name, from, limit).await.unwrap();
         let seqs: Vec<_> = sets.iter().map(|linked| linked.set.seq).collect();
         assert_eq!(seqs, expected.collect::<Vec<u64>>(), "from {from}, {limit}");
@@ -229,8 +372,14 @@ pub async fn the_journal_is_read_past_a_thousand_change_sets<P: Place>() {
     let ca = place.ca().await;
     let head = grow(&ca, 1030).await;
     let seqs = |sets: Vec<Linked>| sets.iter().map(|linked| linked.set.seq).collect::<Vec<_>>();
-    assert_eq!(seqs(ca.index.journal(&ca.name, 0, 1024).await.unwrap()), (1..=1024).collect::<Vec<_>>());
-    assert_eq!(seqs(ca.index.journal(&ca.name, 1024, 1024).await.unwrap()), (1025..=1030).collect::<Vec<_>>());
+    assert_eq!(
+        seqs(ca.index.journal(&ca.name, 0, 1024).await.unwrap()),
+        (1..=1024).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        seqs(ca.index.journal(&ca.name, 1024, 1024).await.unwrap()),
+        (1025..=1030).collect::<Vec<_>>()
+    );
     let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
     assert_eq!((replica.head(), replica.counts().revoked), (&head, 1030));
 }
@@ -239,37 +388,86 @@ pub async fn a_change_set_without_changes_and_texts_is_kept<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     grow(&ca, 1).await;
-    let author = Author { actor: "ada@contoso.example".to_owned(), comment: "scope_changed accepted".to_owned() };
+    let author = Author {
+        actor: "ada@contoso.example".to_owned(),
+        comment: "scope_changed accepted".to_owned(),
+    };
     assert_eq!(remark(&ca, &author, at(1_760_000_000)).await.unwrap(), 2);
-    let nobody = Author { actor: String::new(), comment: String::new() };
+    let nobody = Author {
+        actor: String::new(),
+        comment: String::new(),
+    };
     assert_eq!(remark(&ca, &nobody, at(1_760_000_001)).await.unwrap(), 3);
     // Another process sees them, and can chain them.
     let ca = place.ca().await;
     let sets = ca.index.journal(&ca.name, 1, 10).await.unwrap();
-    let told: Vec<_> = sets.iter().map(|linked| (linked.set.actor.as_str(), linked.set.comment.as_str())).collect();
-    assert_eq!(told, [("ada@contoso.example", "scope_changed accepted"), ("", "")]);
+    let told: Vec<_> = sets
+        .iter()
+        .map(|linked| (linked.set.actor.as_str(), linked.set.comment.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [("ada@contoso.example", "scope_changed accepted"), ("", "")]
+    );
     assert!(sets.iter().all(|linked| linked.set.changes.is_empty()));
     let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
-    assert_eq!((replica.head().seq, replica.counts().revoked, replica.crl_seq()), (3, 1, 1));
+    assert_eq!(
+        (
+            replica.head().seq,
+            replica.counts().revoked,
+            replica.crl_seq()
+        ),
+        (3, 1, 1)
+    );
 }
 
 pub async fn rows_come_in_order_of_serial_and_within_their_limit<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     assert_eq!(ca.index.rows(&ca.name, None, 10).await.unwrap(), []);
-    let long = Status { serial: Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap(), ..revoked(1) };
+    let long = Status {
+        serial: Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap(),
+        ..revoked(1)
+    };
     // Neither in the order of numbers, nor in that of the texts without their zeros.
-    let statuses = [revoked(0x0a00), long, revoked(0x9), revoked(0xff), revoked(0x0100)];
+    let statuses = [
+        revoked(0x0a00),
+        long,
+        revoked(0x9),
+        revoked(0xff),
+        revoked(0x0100),
+    ];
     let commit = after(&genesis(&ca), &statuses);
-    ca.index.commit(&ca.name, commit, Version::Absent).await.unwrap();
+    ca.index
+        .commit(&ca.name, commit, Version::Absent)
+        .await
+        .unwrap();
     let mut sorted = statuses.map(|status| Status { seq: 1, ..status });
     sorted.sort_unstable_by_key(|status| status.serial);
     assert_eq!(ca.index.rows(&ca.name, None, 10).await.unwrap(), sorted);
     assert_eq!(ca.index.rows(&ca.name, None, 2).await.unwrap(), sorted[..2]);
-    assert_eq!(ca.index.rows(&ca.name, Some(sorted[1].serial), 2).await.unwrap(), sorted[2..4]);
+    assert_eq!(
+        ca.index
+            .rows(&ca.name, Some(sorted[1].serial), 2)
+            .await
+            .unwrap(),
+        sorted[2..4]
+    );
     // It need not be there itself.
-    assert_eq!(ca.index.rows(&ca.name, Some(serial(0x0a01)), 10).await.unwrap(), sorted[4..]);
-    assert_eq!(ca.index.rows(&ca.name, Some(sorted[4].serial), 10).await.unwrap(), []);
+    assert_eq!(
+        ca.index
+            .rows(&ca.name, Some(serial(0x0a01)), 10)
+            .await
+            .unwrap(),
+        sorted[4..]
+    );
+    assert_eq!(
+        ca.index
+            .rows(&ca.name, Some(sorted[4].serial), 10)
+            .await
+            .unwrap(),
+        []
+    );
     let other = format!("{}-2", ca.name);
     assert_eq!(ca.index.rows(&other, None, 10).await.unwrap(), []);
 }
@@ -279,15 +477,29 @@ pub async fn rows_are_listed_past_a_thousand<P: Place>() {
     let ca = place.ca().await;
     let (mut head, mut version) = (genesis(&ca), Version::Absent);
     for numbers in (1..=1100).collect::<Vec<_>>().chunks(MAX_CHANGES) {
-        let commit = after(&head, &numbers.iter().copied().map(revoked).collect::<Vec<_>>());
+        let commit = after(
+            &head,
+            &numbers.iter().copied().map(revoked).collect::<Vec<_>>(),
+        );
         head = commit.head;
         ca.index.commit(&ca.name, commit, version).await.unwrap();
         version = ca.index.head(&ca.name).await.unwrap().unwrap().1;
     }
     let serials = |rows: Vec<Status>| rows.iter().map(|row| row.serial).collect::<Vec<_>>();
     let all: Vec<_> = (1..=1100).map(serial).collect();
-    assert_eq!(serials(ca.index.rows(&ca.name, None, 1050).await.unwrap()), all[..1050]);
-    assert_eq!(serials(ca.index.rows(&ca.name, Some(all[1049]), 1050).await.unwrap()), all[1050..]);
+    assert_eq!(
+        serials(ca.index.rows(&ca.name, None, 1050).await.unwrap()),
+        all[..1050]
+    );
+    assert_eq!(
+        serials(
+            ca.index
+                .rows(&ca.name, Some(all[1049]), 1050)
+                .await
+                .unwrap()
+        ),
+        all[1050..]
+    );
 }
 
 pub async fn a_row_under_a_key_that_is_no_serials_is_an_error<P: Place>() {
@@ -316,9 +528,19 @@ pub async fn issuers_do_not_see_each_other<P: Place>() {
 pub async fn a_scope_row_is_replaced_only_as_it_was_read<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
-    let number = |number| ScopeRow { number: CrlNumber::known(number), published: None };
-    let first = ca.index.put_scope(&ca.name, "full", number(7), Version::Absent).await.unwrap();
-    assert_eq!(ca.index.scope(&ca.name, "full").await.unwrap(), Some((number(7), first.clone())));
+    let number = |number| ScopeRow {
+        number: CrlNumber::known(number),
+        published: None,
+    };
+    let first = ca
+        .index
+        .put_scope(&ca.name, "full", number(7), Version::Absent)
+        .await
+        .unwrap();
+    assert_eq!(
+        ca.index.scope(&ca.name, "full").await.unwrap(),
+        Some((number(7), first.clone()))
+    );
     assert_eq!(ca.index.scope(&ca.name, "shard-00").await.unwrap(), None);
     let published = Published {
         seq: 3,
@@ -328,30 +550,72 @@ pub async fn a_scope_row_is_replaced_only_as_it_was_read<P: Place>() {
         next_update: at(1_700_600_000),
         published_at: at(1_700_000_001),
     };
-    let row = ScopeRow { number: CrlNumber::known(i64::MAX as u64), published: Some(published) };
-    let second = ca.index.put_scope(&ca.name, "full", row.clone(), first.clone()).await.unwrap();
+    let row = ScopeRow {
+        number: CrlNumber::known(i64::MAX as u64),
+        published: Some(published),
+    };
+    let second = ca
+        .index
+        .put_scope(&ca.name, "full", row.clone(), first.clone())
+        .await
+        .unwrap();
     for stale in [first, Version::Absent] {
-        let error = ca.index.put_scope(&ca.name, "full", number(9), stale).await.unwrap_err();
+        let error = ca
+            .index
+            .put_scope(&ca.name, "full", number(9), stale)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     }
-    assert_eq!(ca.index.scope(&ca.name, "full").await.unwrap(), Some((row, second.clone())));
-    ca.index.put_scope(&ca.name, "shard-00", number(1), Version::Absent).await.unwrap();
-    ca.index.put_scope(&ca.name, "full", number(8), second).await.unwrap();
-    assert_eq!(ca.index.scope(&ca.name, "full").await.unwrap().unwrap().0, number(8));
-    assert_eq!(ca.index.scope(&ca.name, "shard-00").await.unwrap().unwrap().0, number(1));
+    assert_eq!(
+        ca.index.scope(&ca.name, "full").await.unwrap(),
+        Some((row, second.clone()))
+    );
+    ca.index
+        .put_scope(&ca.name, "shard-00", number(1), Version::Absent)
+        .await
+        .unwrap();
+    ca.index
+        .put_scope(&ca.name, "full", number(8), second)
+        .await
+        .unwrap();
+    assert_eq!(
+        ca.index.scope(&ca.name, "full").await.unwrap().unwrap().0,
+        number(8)
+    );
+    assert_eq!(
+        ca.index
+            .scope(&ca.name, "shard-00")
+            .await
+            .unwrap()
+            .unwrap()
+            .0,
+        number(1)
+    );
 }
 
 pub async fn one_of_many_numbers_at_once_is_reserved<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
-    let row = |number| ScopeRow { number: CrlNumber::known(number), published: None };
+    let row = |number| ScopeRow {
+        number: CrlNumber::known(number),
+        published: None,
+    };
     let mut version = Version::Absent;
     for round in 0..3 {
         let all = (0..8).map(|at| {
             let (ca, version) = (ca.clone(), version.clone());
-            async move { ca.index.put_scope(&ca.name, "full", row(100 * (round + 1) + at), version).await }
+            async move {
+                ca.index
+                    .put_scope(&ca.name, "full", row(100 * (round + 1) + at), version)
+                    .await
+            }
         });
-        let won: Vec<_> = join_all(all).await.into_iter().filter_map(Result::ok).collect();
+        let won: Vec<_> = join_all(all)
+            .await
+            .into_iter()
+            .filter_map(Result::ok)
+            .collect();
         assert_eq!(won.len(), 1, "round {round}");
         let found = ca.index.scope(&ca.name, "full").await.unwrap().unwrap();
         assert_eq!(found.1, won[0]);

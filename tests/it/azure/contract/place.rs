@@ -62,7 +62,14 @@ pub struct Local(Site);
 
 impl Place for Local {
     fn with((key, _): (Key, Kind), signature: &str) -> Self {
-        Self(Plan { key, settings: &format!("signature = \"{signature}\"\n"), ..Plan::default() }.build())
+        Self(
+            Plan {
+                key,
+                settings: &format!("signature = \"{signature}\"\n"),
+                ..Plan::default()
+            }
+            .build(),
+        )
     }
 
     async fn ca(&self) -> Ca {
@@ -83,8 +90,10 @@ impl Place for Local {
 
     fn copy_status(&self, serial: &Serial, key: &str) {
         let database = rusqlite::Connection::open(self.0.path("data/index.sqlite")).unwrap();
-        let sql = "INSERT INTO revocations (PartitionKey, RowKey, Version, State, RevokedAt, Reason, Seq)
-                   SELECT PartitionKey, ?2, Version, State, RevokedAt, Reason, Seq FROM revocations WHERE RowKey = ?1";
+        let sql = "INSERT INTO revocations (PartitionKey, RowKey, Version, State, RevokedAt, \
+                   Reason, Seq)
+                   SELECT PartitionKey, ?2, Version, State, RevokedAt, Reason, Seq FROM \
+                   revocations WHERE RowKey = ?1";
         let from = format!("s.{:0>40}", serial.to_string());
         assert_eq!(database.execute(sql, [from.as_str(), key]).unwrap(), 1);
     }
@@ -114,7 +123,10 @@ impl Drop for InAzure {
 
 impl Place for InAzure {
     fn with((_, kind): (Key, Kind), signature: &str) -> Self {
-        Self(Deployment::with(kind, &[("ISSUER__0__SIGNATURE", signature)]))
+        Self(Deployment::with(
+            kind,
+            &[("ISSUER__0__SIGNATURE", signature)],
+        ))
     }
 
     async fn ca(&self) -> Ca {
@@ -126,7 +138,9 @@ impl Place for InAzure {
     }
 
     fn archived(&self, number: u64) -> Option<Vec<u8>> {
-        self.0.cloud.blob("archive", &format!("{AZURE_ISSUER}/{number}.crl"))
+        self.0
+            .cloud
+            .blob("archive", &format!("{AZURE_ISSUER}/{number}.crl"))
     }
 
     fn alter_shelf(&self, bytes: &[u8], label: &Label) {
@@ -139,7 +153,13 @@ impl Place for InAzure {
             ("x-ms-meta-sha256", &label.sha256),
         ];
         let path = format!("/crl/{AZURE_ISSUER}.crl");
-        assert_eq!(self.0.cloud.direct(Service::Blob, "PUT", &path, &headers, bytes.to_vec()).status(), 201);
+        assert_eq!(
+            self.0
+                .cloud
+                .direct(Service::Blob, "PUT", &path, &headers, bytes.to_vec())
+                .status(),
+            201
+        );
     }
 
     fn copy_status(&self, serial: &Serial, key: &str) {
@@ -151,7 +171,10 @@ impl Place for InAzure {
         row.as_object_mut().unwrap().remove("Timestamp");
         row["Seq@odata.type"] = "Edm.Int64".into();
         let body = serde_json::to_vec(&row).unwrap();
-        let answer = self.0.cloud.direct(Service::Table, "POST", "/revocations", &[], body);
+        let answer = self
+            .0
+            .cloud
+            .direct(Service::Table, "POST", "/revocations", &[], body);
         assert_eq!(answer.status(), 201, "{answer:?}");
     }
 
@@ -175,12 +198,26 @@ pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
         expired_since: None,
         previous: None,
     };
-    let source = CrlSource { issuer: &ca.issuer, replica: &replica, now };
+    let source = CrlSource {
+        issuer: &ca.issuer,
+        replica: &replica,
+        now,
+    };
     let linted = crl.draft(&ca.issuer, &replica).lint(&source).unwrap();
     let signed = ca.signer().unwrap().sign(linted).await.unwrap();
-    let before = CrlBefore { previous: None, replica: &replica, neighbours: None, accepted: None };
+    let before = CrlBefore {
+        previous: None,
+        replica: &replica,
+        neighbours: None,
+        accepted: None,
+    };
     let checked = signed.check(ca.issuer.key(), &before).unwrap();
     let head = replica.head();
-    let label = Label { number, seq: head.seq, hash: head.hash.to_string(), sha256: sha256(checked.bytes()) };
+    let label = Label {
+        number,
+        seq: head.seq,
+        hash: head.hash.to_string(),
+        sha256: sha256(checked.bytes()),
+    };
     (checked, label)
 }

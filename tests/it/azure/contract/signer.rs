@@ -26,9 +26,14 @@ pub async fn every_kind_of_key_signs_with_all_its_algorithms<P: Place>() {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("ca.pem"), place.ca_pem()).unwrap();
             fs::write(dir.path().join("one.crl"), crl.bytes()).unwrap();
-            let verify = ["crl", "-inform", "DER", "-in", "one.crl", "-verify", "-CAfile", "ca.pem", "-noout"];
+            let verify = [
+                "crl", "-inform", "DER", "-in", "one.crl", "-verify", "-CAfile", "ca.pem", "-noout",
+            ];
             let verdict = pki::openssl_ok(dir.path(), &verify);
-            assert!(verdict.stderr.contains("verify OK"), "{kind:?} {algorithm}: {verdict:?}");
+            assert!(
+                verdict.stderr.contains("verify OK"),
+                "{kind:?} {algorithm}: {verdict:?}"
+            );
         }
     }
 }
@@ -38,9 +43,22 @@ pub async fn a_credential_is_kept_as_it_was_given<P: Place>() {
     let ca = place.ca().await;
     assert_eq!(ca.credentials.load().await.unwrap(), None);
     assert!(ca.credentials.open(&ca.issuer).await.unwrap().is_none());
-    for text in ["-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "another\n"] {
+    for text in [
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        "another\n",
+    ] {
         ca.credentials.save(text.as_bytes()).await.unwrap();
-        assert_eq!(place.ca().await.credentials.load().await.unwrap().as_deref(), Some(text.as_bytes()));
+        assert_eq!(
+            place
+                .ca()
+                .await
+                .credentials
+                .load()
+                .await
+                .unwrap()
+                .as_deref(),
+            Some(text.as_bytes())
+        );
     }
     // What is no credential is an error, never none.
     ca.credentials.open(&ca.issuer).await.unwrap_err();
@@ -51,7 +69,14 @@ pub async fn a_credential_of_a_pass_can_be_used<P: Place>() {
     let ca = place.ca().await;
     let time = at(now());
     publish(&ca, None, Options::default(), time).await.unwrap();
-    let credential = place.ca().await.credentials.open(&ca.issuer).await.unwrap().unwrap();
+    let credential = place
+        .ca()
+        .await
+        .credentials
+        .open(&ca.issuer)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(credential.is_valid(time) && !credential.is_due(time));
     // Its serial is in the journal.
     let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();

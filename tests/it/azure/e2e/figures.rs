@@ -39,11 +39,20 @@ fn figures_with_a_hundred_thousand_revoked() {
     let host = publisher(&deployment, Mode::Proxying);
     let start = Instant::now();
     ticked(&host);
-    println!("first pass: {:?}; peak memory {:?} KiB", start.elapsed(), host.peak_memory());
+    println!(
+        "first pass: {:?}; peak memory {:?} KiB",
+        start.elapsed(),
+        host.peak_memory()
+    );
     println!("CRL: {} octets", deployment.crl_bytes().unwrap().len());
     drop(host);
 
-    let body = request(&[deployment.issuer_id().usual(&format!("1{:031x}", 0x9e37_79b9_7f4a_7c15_u64))], None);
+    let body = request(
+        &[deployment
+            .issuer_id()
+            .usual(&format!("1{:031x}", 0x9e37_79b9_7f4a_7c15_u64))],
+        None,
+    );
     for _ in 0..3 {
         let start = Instant::now();
         let host = publisher(&deployment, Mode::Proxying);
@@ -55,6 +64,9 @@ fn figures_with_a_hundred_thousand_revoked() {
         let took = start.elapsed().saturating_sub(unpacked);
         assert!(matches!(status(&answer), Status::Revoked(..)));
         let memory = host.peak_memory();
-        println!("ready in {:?}, first OCSP answer after {took:?}, peak memory {memory:?} KiB", host.ready_in());
+        println!(
+            "ready in {:?}, first OCSP answer after {took:?}, peak memory {memory:?} KiB",
+            host.ready_in()
+        );
     }
 }

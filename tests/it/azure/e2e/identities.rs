@@ -16,7 +16,10 @@ use crate::{
 
 /// The responder's app: the same package, another identity, no timer.
 fn responder(deployment: &Deployment) -> Host {
-    let off = ("AzureWebJobs.publish.Disabled".to_owned(), "true".to_owned());
+    let off = (
+        "AzureWebJobs.publish.Disabled".to_owned(),
+        "true".to_owned(),
+    );
     let identity = [deployment.cloud.env_as("responder"), vec![off]].concat();
     app(deployment, identity, Mode::Proxying)
 }
@@ -28,15 +31,25 @@ fn a_responder_without_any_right_to_write_or_sign_answers() {
     let host = responder(&deployment);
     deployment.await_ocsp(&host);
     deployment.revoke("0a");
-    poll(Duration::from_secs(20), "the responder sees a revocation", || {
-        matches!(deployment.ocsp(&host, "0a"), Status::Revoked(..)).then_some(())
-    });
+    poll(
+        Duration::from_secs(20),
+        "the responder sees a revocation",
+        || matches!(deployment.ocsp(&host, "0a"), Status::Revoked(..)).then_some(()),
+    );
     assert_eq!(deployment.ocsp(&host, "0b"), Status::Good);
     assert_eq!(host.get(&format!("/crl/{ISSUER}.crl")).status, 200);
-    let denied = |call: &crate::cloud::Call| call.who.as_deref() == Some("responder") && call.status == 403;
+    let denied =
+        |call: &crate::cloud::Call| call.who.as_deref() == Some("responder") && call.status == 403;
     let calls = deployment.cloud.calls();
-    assert!(calls.iter().any(|call| call.who.as_deref() == Some("responder")));
-    assert!(!calls.iter().any(denied), "the responder tries what it may not");
+    assert!(
+        calls
+            .iter()
+            .any(|call| call.who.as_deref() == Some("responder"))
+    );
+    assert!(
+        !calls.iter().any(denied),
+        "the responder tries what it may not"
+    );
     assert!(host.tick().is_err(), "it has no timer");
 
     let body = serde_json::json!({ "serial": "0c" });
@@ -44,14 +57,28 @@ fn a_responder_without_any_right_to_write_or_sign_answers() {
     assert_eq!(refused.status, 503, "{refused:?}");
     for (args, role) in [
         (&["publish"][..], "Storage Table Data Contributor"),
-        (&["revoke", "--issuer", ISSUER, "--serial", "0c"], "Storage Table Data Contributor"),
+        (
+            &["revoke", "--issuer", ISSUER, "--serial", "0c"],
+            "Storage Table Data Contributor",
+        ),
         (&["publish", "--dry-run", "--force"], ""),
     ] {
         let output = deployment.run_as(deployment.cloud.env_as("responder"), args);
-        assert_eq!(output.code, i32::from(!role.is_empty()), "{args:?}: {output:?}");
+        assert_eq!(
+            output.code,
+            i32::from(!role.is_empty()),
+            "{args:?}: {output:?}"
+        );
         assert!(output.stderr.contains(role), "{args:?}: {output:?}");
     }
-    assert!(deployment.cloud.vault().signed().iter().all(|signed| signed.who == "publisher"));
+    assert!(
+        deployment
+            .cloud
+            .vault()
+            .signed()
+            .iter()
+            .all(|signed| signed.who == "publisher")
+    );
     deployment.behaved();
 }
 
@@ -68,13 +95,20 @@ fn each_missing_role_is_named() {
         (Right::BlobRead, "Storage Blob Data Reader"),
         (Right::BlobWrite, "Storage Blob Data Contributor"),
     ] {
-        let rights: Vec<_> = Right::ALL.into_iter().filter(|right| *right != missing).collect();
+        let rights: Vec<_> = Right::ALL
+            .into_iter()
+            .filter(|right| *right != missing)
+            .collect();
         let name = format!("without-{missing:?}");
         deployment.cloud.add_identity(&name, &rights);
         let output = deployment.run_as(deployment.cloud.env_as(&name), &["publish", "--force"]);
         assert_eq!(output.code, 1, "{missing:?}: {output:?}");
         assert!(output.stderr.contains(role), "{missing:?}: {output:?}");
-        assert_eq!(output.stderr.trim_end().lines().count(), 1, "{missing:?}: {output:?}");
+        assert_eq!(
+            output.stderr.trim_end().lines().count(),
+            1,
+            "{missing:?}: {output:?}"
+        );
     }
     deployment.behaved();
 }
@@ -99,11 +133,19 @@ fn ten_thousand_ocsp_requests_make_no_call_to_the_vault() {
                 let mut connection = Connection::open(port).unwrap();
                 for at in 0..EACH {
                     // Most are in the cache, some are new, and some have a nonce.
-                    let serial =
-                        if at % 4 == 0 { format!("{:08x}", 0x1000_0000 * (lane + 1) + at) } else { "0a".into() };
+                    let serial = if at % 4 == 0 {
+                        format!("{:08x}", 0x1000_0000 * (lane + 1) + at)
+                    } else {
+                        "0a".into()
+                    };
                     let nonce = (at % 10 == 0).then(|| ocsp::nonce(16));
                     let body = ocsp::request(&[issuer.usual(&serial)], nonce.as_deref());
-                    let bytes = request("POST", "/ocsp", &[&format!("Content-Type: {REQUEST}")], &body);
+                    let bytes = request(
+                        "POST",
+                        "/ocsp",
+                        &[&format!("Content-Type: {REQUEST}")],
+                        &body,
+                    );
                     let answer = connection.send(&bytes, false).unwrap();
                     let is_revoked = matches!(ocsp::status(&answer.body), Status::Revoked(..));
                     assert_eq!(is_revoked, serial == "0a");
@@ -111,7 +153,12 @@ fn ten_thousand_ocsp_requests_make_no_call_to_the_vault() {
             });
         }
     });
-    println!("{} requests took {:?}; peak memory {:?} KiB", 4 * EACH, start.elapsed(), host.peak_memory());
+    println!(
+        "{} requests took {:?}; peak memory {:?} KiB",
+        4 * EACH,
+        start.elapsed(),
+        host.peak_memory()
+    );
     assert_eq!(deployment.cloud.count("* *.vault.* *"), 0);
     assert_eq!(deployment.cloud.vault().counts(), before);
     deployment.behaved();
@@ -123,25 +170,66 @@ fn a_person_revokes_from_a_laptop_and_the_journal_names_her() {
     let ada = "ada@contoso.example";
     let rights = [Right::CertificateGet, Right::TableRead, Right::TableWrite];
     let laptop = deployment.cloud.laptop(ada, &rights);
-    let args = ["revoke", "--issuer", ISSUER, "--serial", "0a", "--reason", "keyCompromise", "--comment", "stolen"];
+    let args = [
+        "revoke",
+        "--issuer",
+        ISSUER,
+        "--serial",
+        "0a",
+        "--reason",
+        "keyCompromise",
+        "--comment",
+        "stolen",
+    ];
     let output = deployment.run_as(laptop.clone(), &[&args[..], &["--json"]].concat());
     assert_eq!(output.code, 0, "{output:?}");
-    assert_eq!((&output.json()["seq"], &output.json()["changed"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&output.json()["seq"], &output.json()["changed"]),
+        (&1.into(), &1.into())
+    );
     let rows = deployment.cloud.rows("revocations");
-    let change = rows.iter().find(|row| row["RowKey"] == "c.00000000000000000001").unwrap();
-    assert_eq!((&change["Actor"], &change["Comment"]), (&ada.into(), &"stolen".into()));
-    assert_eq!(change["Count"].as_str().map_or(change["Count"].to_string(), str::to_owned), "1");
+    let change = rows
+        .iter()
+        .find(|row| row["RowKey"] == "c.00000000000000000001")
+        .unwrap();
+    assert_eq!(
+        (&change["Actor"], &change["Comment"]),
+        (&ada.into(), &"stolen".into())
+    );
+    assert_eq!(
+        change["Count"]
+            .as_str()
+            .map_or(change["Count"].to_string(), str::to_owned),
+        "1"
+    );
     let status = format!("s.{:0>40}", "0a");
-    let row = rows.iter().find(|row| row["RowKey"] == status.as_str()).unwrap();
-    assert_eq!((&row["State"], &row["Reason"]), (&"revoked".into(), &"keyCompromise".into()));
-    assert!(deployment.ok(&["log", "--issuer", ISSUER]).stdout.contains(ada));
+    let row = rows
+        .iter()
+        .find(|row| row["RowKey"] == status.as_str())
+        .unwrap();
+    assert_eq!(
+        (&row["State"], &row["Reason"]),
+        (&"revoked".into(), &"keyCompromise".into())
+    );
+    assert!(
+        deployment
+            .ok(&["log", "--issuer", ISSUER])
+            .stdout
+            .contains(ada)
+    );
     // She may not publish, and is told what for.
     let output = deployment.run_as(laptop, &["publish"]);
-    assert!(output.code == 1 && output.stderr.contains("Storage Blob Data Reader"), "{output:?}");
+    assert!(
+        output.code == 1 && output.stderr.contains("Storage Blob Data Reader"),
+        "{output:?}"
+    );
     // Nobody is signed in.
     let output = deployment.run_as(deployment.cloud.network(), &args);
     assert_eq!(output.code, 1, "{output:?}");
-    assert!(output.stderr.contains("az not found") && output.stderr.trim_end().lines().count() == 1, "{output:?}");
+    assert!(
+        output.stderr.contains("az not found") && output.stderr.trim_end().lines().count() == 1,
+        "{output:?}"
+    );
     deployment.behaved();
 }
 
@@ -149,24 +237,50 @@ fn a_person_revokes_from_a_laptop_and_the_journal_names_her() {
 fn workloads_and_account_keys_are_identities_too() {
     let deployment = Deployment::new();
     deployment.revoke("0a");
-    let output = deployment.run_as(deployment.cloud.workload("publisher"), &["publish", "--json"]);
+    let output = deployment.run_as(
+        deployment.cloud.workload("publisher"),
+        &["publish", "--json"],
+    );
     assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(output.json()["issuers"][0]["published"], true);
 
     // The account's key for storage, and an identity that has no right there for the vault.
-    let vault = [Right::CertificateGet, Right::KeySign, Right::SecretGet, Right::SecretSet];
+    let vault = [
+        Right::CertificateGet,
+        Right::KeySign,
+        Right::SecretGet,
+        Right::SecretSet,
+    ];
     deployment.cloud.add_identity("vault-only", &vault);
     let (account, key) = (deployment.cloud.account(), deployment.cloud.account_key());
     let connection = format!(
         "DefaultEndpointsProtocol=https;AccountName={account};AccountKey={key};EndpointSuffix=core.windows.net"
     );
     let connected = vec![("AZURE_STORAGE_CONNECTION_STRING".to_owned(), connection)];
-    let pair = [("AZURE_STORAGE_ACCOUNT", account), ("AZURE_STORAGE_KEY", key)];
-    let pair = pair.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let pair = [
+        ("AZURE_STORAGE_ACCOUNT", account),
+        ("AZURE_STORAGE_KEY", key),
+    ];
+    let pair = pair
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
     for (way, serial) in [(connected, "0b"), (pair, "0c")] {
         let identity = [deployment.cloud.env_as("vault-only"), way].concat();
-        let revoke = ["revoke", "--issuer", ISSUER, "--serial", serial, "--comment", "two words"];
-        for args in [&revoke[..], &["publish"], &["status"], &["log", "--issuer", ISSUER]] {
+        let revoke = [
+            "revoke",
+            "--issuer",
+            ISSUER,
+            "--serial",
+            serial,
+            "--comment",
+            "two words",
+        ];
+        for args in [
+            &revoke[..],
+            &["publish"],
+            &["status"],
+            &["log", "--issuer", ISSUER],
+        ] {
             let output = deployment.run_as(identity.clone(), args);
             assert_eq!(output.code, 0, "{args:?}: {output:?}");
         }
@@ -188,12 +302,20 @@ fn an_app_outlives_its_tokens() {
         thread::sleep(Duration::from_millis(100));
     }
     deployment.revoke("0a");
-    poll(Duration::from_secs(20), "the responder sees a revocation", || {
-        matches!(deployment.ocsp(&host, "0a"), Status::Revoked(..)).then_some(())
-    });
+    poll(
+        Duration::from_secs(20),
+        "the responder sees a revocation",
+        || matches!(deployment.ocsp(&host, "0a"), Status::Revoked(..)).then_some(()),
+    );
     assert!(deployment.cloud.token_calls() > before);
-    let refused = deployment.cloud.calls().into_iter().filter(|call| call.status == 401);
-    let refused: Vec<_> = refused.filter(|call| !call.host.contains(".vault.")).collect();
+    let refused = deployment
+        .cloud
+        .calls()
+        .into_iter()
+        .filter(|call| call.status == 401);
+    let refused: Vec<_> = refused
+        .filter(|call| !call.host.contains(".vault."))
+        .collect();
     assert!(refused.is_empty(), "old tokens were sent: {refused:?}");
     deployment.behaved();
 }

@@ -42,7 +42,10 @@ fn forgery() -> (Vec<String>, Vec<u8>) {
         "Data": { "timer": { "Schedule": {}, "ScheduleStatus": null, "IsPastDue": false } },
         "Metadata": { "sys": { "MethodName": "publish", "UtcNow": "2026-11-24T00:00:00Z", "RandGuid": "x" } },
     });
-    (headers.map(str::to_owned).to_vec(), body.to_string().into_bytes())
+    (
+        headers.map(str::to_owned).to_vec(),
+        body.to_string().into_bytes(),
+    )
 }
 
 #[test]
@@ -56,23 +59,49 @@ fn the_timers_envelope_is_refused_from_outside() {
     for mode in [Mode::Forwarding, Mode::Proxying] {
         for front_end in [true, false] {
             let env = deployment.app(deployment.cloud.env());
-            let host = Host::try_start(Plan { zip: package(), env, mode, front_end }).unwrap();
-            poll(Duration::from_secs(20), "the start", || (host.get("/metrics").status == 200).then_some(()));
-            // An old host in a container without a front end: such a call cannot be told from the timer's.
+            let host = Host::try_start(Plan {
+                zip: package(),
+                env,
+                mode,
+                front_end,
+            })
+            .unwrap();
+            poll(Duration::from_secs(20), "the start", || {
+                (host.get("/metrics").status == 200).then_some(())
+            });
+            // An old host in a container without a front end: such a call cannot be told from the
+            // timer's.
             let sets: &[&[&str]] = match (mode, front_end) {
                 (Mode::Forwarding, false) => &[&forged, agent],
                 _ => &[&forged, agent, bare],
             };
-            for (path, headers) in PATHS.iter().flat_map(|path| sets.iter().map(move |headers| (path, headers))) {
+            for (path, headers) in PATHS
+                .iter()
+                .flat_map(|path| sets.iter().map(move |headers| (path, headers)))
+            {
                 let answer = host.send("POST", path, headers, &body);
-                let (status, text) = (answer.status, String::from_utf8_lossy(&answer.body).into_owned());
+                let (status, text) = (
+                    answer.status,
+                    String::from_utf8_lossy(&answer.body).into_owned(),
+                );
                 if deployment.cloud.vault().counts().signs > 0 || text.contains("published") {
-                    passed.push(format!("{mode:?}, front end {front_end}: {path}: {status} {text}"));
+                    passed.push(format!(
+                        "{mode:?}, front end {front_end}: {path}: {status} {text}"
+                    ));
                 }
-                assert!(!text.contains("timer's envelope"), "{mode:?} {front_end} {path}: it came as far as the body");
+                assert!(
+                    !text.contains("timer's envelope"),
+                    "{mode:?} {front_end} {path}: it came as far as the body"
+                );
             }
         }
     }
     assert_eq!(passed, Vec::<String>::new());
-    assert_eq!((deployment.crl_bytes(), deployment.cloud.vault().counts().signs), (None, 0));
+    assert_eq!(
+        (
+            deployment.crl_bytes(),
+            deployment.cloud.vault().counts().signs
+        ),
+        (None, 0)
+    );
 }

@@ -3,7 +3,10 @@ use std::time::{Duration, Instant};
 use super::send;
 use crate::cloud::{Cloud, Fault};
 
-const BLOB: [(&str, &str); 2] = [("x-ms-version", "2026-04-06"), ("x-ms-blob-type", "BlockBlob")];
+const BLOB: [(&str, &str); 2] = [
+    ("x-ms-version", "2026-04-06"),
+    ("x-ms-blob-type", "BlockBlob"),
+];
 
 fn cloud() -> (Cloud, String) {
     let cloud = Cloud::start();
@@ -15,7 +18,12 @@ fn cloud() -> (Cloud, String) {
 /// A PUT that may end without an answer.
 async fn put(cloud: &Cloud, url: &str, body: &'static str) -> Result<u16, reqwest::Error> {
     let token = cloud.token("publisher", "https://storage.azure.com");
-    let request = cloud.client().put(url).bearer_auth(token).header(BLOB[0].0, BLOB[0].1).header(BLOB[1].0, BLOB[1].1);
+    let request = cloud
+        .client()
+        .put(url)
+        .bearer_auth(token)
+        .header(BLOB[0].0, BLOB[0].1)
+        .header(BLOB[1].0, BLOB[1].1);
     Ok(request.body(body).send().await?.status().as_u16())
 }
 
@@ -42,7 +50,12 @@ async fn a_status_may_be_true_or_not() {
     assert_eq!((reply.status, reply.header("retry-after")), (429, "3"));
     assert_eq!(cloud.blob("crl", "ca.crl"), None);
     cloud.fail("PUT * *", Fault::Misreported(500), 1);
-    assert_eq!(send(&cloud, "publisher", "PUT", &url, &BLOB, "two").await.status, 500);
+    assert_eq!(
+        send(&cloud, "publisher", "PUT", &url, &BLOB, "two")
+            .await
+            .status,
+        500
+    );
     assert_eq!(cloud.blob("crl", "ca.crl").unwrap(), b"two");
 }
 
@@ -65,8 +78,18 @@ async fn a_body_may_be_cut_or_garbled() {
     cloud.put_blob("crl", "ca.crl", b"0123456789");
     cloud.fail("GET * *", Fault::Cut, 1);
     let token = cloud.token("publisher", "https://storage.azure.com");
-    let response = cloud.client().get(&url).bearer_auth(token).header(BLOB[0].0, BLOB[0].1).send().await.unwrap();
-    assert_eq!((response.status().as_u16(), response.content_length()), (200, Some(10)));
+    let response = cloud
+        .client()
+        .get(&url)
+        .bearer_auth(token)
+        .header(BLOB[0].0, BLOB[0].1)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (response.status().as_u16(), response.content_length()),
+        (200, Some(10))
+    );
     assert!(response.bytes().await.is_err());
     cloud.fail("GET * *", Fault::Garbled, 1);
     let reply = send(&cloud, "publisher", "GET", &url, &BLOB, "").await;
@@ -77,7 +100,8 @@ async fn a_body_may_be_cut_or_garbled() {
 async fn a_slow_call_takes_effect_although_its_client_has_given_up() {
     let (cloud, url) = cloud();
     cloud.fail("PUT * *", Fault::Slow(Duration::from_millis(500)), 1);
-    let given_up = tokio::time::timeout(Duration::from_millis(150), put(&cloud, &url, "late")).await;
+    let given_up =
+        tokio::time::timeout(Duration::from_millis(150), put(&cloud, &url, "late")).await;
     assert!(given_up.is_err());
     assert_eq!(cloud.blob("crl", "ca.crl"), None);
     let start = Instant::now();

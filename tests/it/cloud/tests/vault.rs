@@ -15,12 +15,31 @@ const MESSAGE: &[u8] = b"to be signed";
 
 async fn ask(cloud: &Cloud, who: &str, method: &str, path: &str, body: &Value) -> Reply {
     let url = format!("https://{VAULT_HOST}{path}?api-version=2025-07-01");
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    send(cloud, who, method, &url, &[("content-type", "application/json")], &body).await
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    send(
+        cloud,
+        who,
+        method,
+        &url,
+        &[("content-type", "application/json")],
+        &body,
+    )
+    .await
 }
 
 async fn sign(cloud: &Cloud, path: &str, algorithm: &str, value: &[u8]) -> Reply {
-    ask(cloud, "publisher", "POST", path, &json!({ "alg": algorithm, "value": BASE64URL.encode(value) })).await
+    ask(
+        cloud,
+        "publisher",
+        "POST",
+        path,
+        &json!({ "alg": algorithm, "value": BASE64URL.encode(value) }),
+    )
+    .await
 }
 
 fn digest(algorithm: &str) -> Vec<u8> {
@@ -35,11 +54,18 @@ fn digest(algorithm: &str) -> Vec<u8> {
 fn verifies(jwk: &Value, algorithm: &str, signature: &[u8]) -> bool {
     let part = |name: &str| BASE64URL.decode(jwk[name].as_str().unwrap()).unwrap();
     let rsa = |parameters| {
-        RsaPublicKeyComponents { n: part("n"), e: part("e") }.verify(parameters, MESSAGE, signature).is_ok()
+        RsaPublicKeyComponents {
+            n: part("n"),
+            e: part("e"),
+        }
+        .verify(parameters, MESSAGE, signature)
+        .is_ok()
     };
     let ec = |algorithm| {
         let point = [vec![4], part("x"), part("y")].concat();
-        UnparsedPublicKey::new(algorithm, point).verify(MESSAGE, signature).is_ok()
+        UnparsedPublicKey::new(algorithm, point)
+            .verify(MESSAGE, signature)
+            .is_ok()
     };
     match algorithm {
         "RS256" => rsa(&signature::RSA_PKCS1_2048_8192_SHA256),
@@ -69,14 +95,40 @@ async fn every_kind_of_key_signs_with_all_its_algorithms_and_its_jwk_is_the_cert
     for (number, kind) in Kind::ALL.into_iter().enumerate() {
         let name = format!("ca-{number}");
         let ca = cloud.vault().create_ca(&name, kind);
-        let certificate = ask(&cloud, "publisher", "GET", &format!("/certificates/{name}/"), &Value::Null).await.json();
-        assert_eq!(STANDARD.decode(certificate["cer"].as_str().unwrap()).unwrap(), ca.der);
+        let certificate = ask(
+            &cloud,
+            "publisher",
+            "GET",
+            &format!("/certificates/{name}/"),
+            &Value::Null,
+        )
+        .await
+        .json();
+        assert_eq!(
+            STANDARD
+                .decode(certificate["cer"].as_str().unwrap())
+                .unwrap(),
+            ca.der
+        );
         let kid = format!("https://{VAULT_HOST}/keys/{name}/{}", ca.version);
         assert_eq!(certificate["kid"], kid.as_str());
-        let key = ask(&cloud, "publisher", "GET", &format!("/keys/{name}/{}", ca.version), &Value::Null).await.json();
+        let key = ask(
+            &cloud,
+            "publisher",
+            "GET",
+            &format!("/keys/{name}/{}", ca.version),
+            &Value::Null,
+        )
+        .await
+        .json();
         let jwk = &key["key"];
-        let public = BASE64URL.decode(jwk["n"].as_str().or(jwk["y"].as_str()).unwrap()).unwrap();
-        assert!(ca.der.windows(public.len()).any(|part| part == public), "{kind:?}");
+        let public = BASE64URL
+            .decode(jwk["n"].as_str().or(jwk["y"].as_str()).unwrap())
+            .unwrap();
+        assert!(
+            ca.der.windows(public.len()).any(|part| part == public),
+            "{kind:?}"
+        );
         assert_eq!(jwk["key_ops"], json!(["sign", "verify"]));
         for algorithm in algorithms(kind) {
             for path in [
@@ -84,7 +136,9 @@ async fn every_kind_of_key_signs_with_all_its_algorithms_and_its_jwk_is_the_cert
                 format!("/keys/{name}/sign"),
                 format!("/keys/{name}//sign"),
             ] {
-                let reply = sign(&cloud, &path, algorithm, &digest(algorithm)).await.json();
+                let reply = sign(&cloud, &path, algorithm, &digest(algorithm))
+                    .await
+                    .json();
                 assert_eq!(reply["kid"], kid.as_str(), "{reply}");
                 let signature = BASE64URL.decode(reply["value"].as_str().unwrap()).unwrap();
                 assert!(verifies(jwk, algorithm, &signature), "{kind:?} {algorithm}");
@@ -100,12 +154,27 @@ async fn openssl_takes_the_ca_certificate_for_one_that_may_sign_crls() {
     let ca = cloud.vault().create_ca("ca", Kind::Rsa2048);
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("ca.pem"), &ca.pem).unwrap();
-    let args = ["x509", "-in", "ca.pem", "-noout", "-ext", "basicConstraints,keyUsage,subjectKeyIdentifier"];
-    let output = std::process::Command::new("openssl").args(args).current_dir(dir.path()).output().unwrap();
+    let args = [
+        "x509",
+        "-in",
+        "ca.pem",
+        "-noout",
+        "-ext",
+        "basicConstraints,keyUsage,subjectKeyIdentifier",
+    ];
+    let output = std::process::Command::new("openssl")
+        .args(args)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in
-        ["Basic Constraints: critical", "CA:TRUE", "Key Usage: critical", "Certificate Sign, CRL Sign", "Subject Key"]
-    {
+    for part in [
+        "Basic Constraints: critical",
+        "CA:TRUE",
+        "Key Usage: critical",
+        "Certificate Sign, CRL Sign",
+        "Subject Key",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
@@ -118,14 +187,38 @@ async fn without_a_token_the_vault_says_where_to_get_one() {
     let reply = Reply::of(cloud.client().post(&url).send().await.unwrap()).await;
     assert_eq!(reply.status, 401);
     let challenge = reply.header("www-authenticate");
-    assert!(challenge.starts_with("Bearer authorization=\"https://login.microsoftonline.com/"), "{challenge}");
-    assert!(challenge.ends_with("resource=\"https://vault.azure.net\""), "{challenge}");
+    assert!(
+        challenge.starts_with("Bearer authorization=\"https://login.microsoftonline.com/"),
+        "{challenge}"
+    );
+    assert!(
+        challenge.ends_with("resource=\"https://vault.azure.net\""),
+        "{challenge}"
+    );
 
     let storage = cloud.token("publisher", "https://storage.azure.com");
-    let reply = Reply::of(cloud.client().post(&url).bearer_auth(storage).send().await.unwrap()).await;
+    let reply = Reply::of(
+        cloud
+            .client()
+            .post(&url)
+            .bearer_auth(storage)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await;
     assert_eq!(reply.status, 401);
     assert!(reply.body.contains("AKV10022"), "{reply:?}");
-    let reply = Reply::of(cloud.client().post(&url).bearer_auth("a.b.c").send().await.unwrap()).await;
+    let reply = Reply::of(
+        cloud
+            .client()
+            .post(&url)
+            .bearer_auth("a.b.c")
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await;
     assert_eq!(reply.status, 401);
 }
 
@@ -135,14 +228,38 @@ async fn the_managed_identity_gives_tokens_that_the_vault_takes() {
     let ca = cloud.vault().create_ca("ca", Kind::P256);
     let env = cloud.env();
     let get = |name: &str| env.iter().find(|(key, _)| key == name).unwrap().1.clone();
-    let url = format!("{}?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net", get("IDENTITY_ENDPOINT"));
-    let request = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
-    let reply = request.header("x-identity-header", get("IDENTITY_HEADER")).send().await.unwrap();
+    let url = format!(
+        "{}?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net",
+        get("IDENTITY_ENDPOINT")
+    );
+    let request = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .get(url);
+    let reply = request
+        .header("x-identity-header", get("IDENTITY_HEADER"))
+        .send()
+        .await
+        .unwrap();
     let reply = Reply::of(reply).await.json();
     assert!(reply["expires_on"].is_string());
     let token = reply["access_token"].as_str().unwrap();
-    let url = format!("https://{VAULT_HOST}/certificates/ca/{}?api-version=7.4", ca.version);
-    assert_eq!(cloud.client().get(url).bearer_auth(token).send().await.unwrap().status(), 200);
+    let url = format!(
+        "https://{VAULT_HOST}/certificates/ca/{}?api-version=7.4",
+        ca.version
+    );
+    assert_eq!(
+        cloud
+            .client()
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
     assert_eq!(cloud.token_calls(), 1);
 }
 
@@ -150,14 +267,37 @@ async fn the_managed_identity_gives_tokens_that_the_vault_takes() {
 async fn the_responder_may_not_sign_and_may_read_its_credential() {
     let cloud = Cloud::start();
     cloud.vault().create_ca("ca", Kind::P256);
-    cloud.vault().set_secret("ca-ocsp", "pem", "application/x-pem-file");
+    cloud
+        .vault()
+        .set_secret("ca-ocsp", "pem", "application/x-pem-file");
     let body = json!({ "alg": "ES256", "value": BASE64URL.encode(digest("ES256")) });
     let reply = ask(&cloud, "responder", "POST", "/keys/ca/sign", &body).await;
-    assert_eq!((reply.status, &reply.json()["error"]["innererror"]["code"]), (403, &json!("ForbiddenByRbac")));
-    assert!(reply.body.contains("Microsoft.KeyVault/vaults/keys/sign/action"));
-    let reply = ask(&cloud, "responder", "PUT", "/secrets/ca-ocsp", &json!({ "value": "x" })).await;
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["innererror"]["code"]),
+        (403, &json!("ForbiddenByRbac"))
+    );
+    assert!(
+        reply
+            .body
+            .contains("Microsoft.KeyVault/vaults/keys/sign/action")
+    );
+    let reply = ask(
+        &cloud,
+        "responder",
+        "PUT",
+        "/secrets/ca-ocsp",
+        &json!({ "value": "x" }),
+    )
+    .await;
     assert_eq!(reply.status, 403);
-    let reply = ask(&cloud, "responder", "GET", "/secrets/ca-ocsp/", &Value::Null).await;
+    let reply = ask(
+        &cloud,
+        "responder",
+        "GET",
+        "/secrets/ca-ocsp/",
+        &Value::Null,
+    )
+    .await;
     assert_eq!((reply.status, &reply.json()["value"]), (200, &json!("pem")));
     assert_eq!(cloud.vault().counts().signs, 0);
 }
@@ -166,12 +306,21 @@ async fn the_responder_may_not_sign_and_may_read_its_credential() {
 async fn a_secret_that_is_set_is_a_new_version_with_its_content_type() {
     let cloud = Cloud::start();
     for value in ["one", "two"] {
-        let body =
-            json!({ "value": value, "contentType": "application/x-pem-file", "attributes": { "exp": 2_000_000_000 } });
-        assert_eq!(ask(&cloud, "publisher", "PUT", "/secrets/ca-ocsp", &body).await.status, 200);
+        let body = json!({ "value": value, "contentType": "application/x-pem-file", "attributes": { "exp": 2_000_000_000 } });
+        assert_eq!(
+            ask(&cloud, "publisher", "PUT", "/secrets/ca-ocsp", &body)
+                .await
+                .status,
+            200
+        );
     }
-    let reply = ask(&cloud, "publisher", "GET", "/secrets/ca-ocsp", &Value::Null).await.json();
-    assert_eq!((&reply["value"], &reply["contentType"]), (&json!("two"), &json!("application/x-pem-file")));
+    let reply = ask(&cloud, "publisher", "GET", "/secrets/ca-ocsp", &Value::Null)
+        .await
+        .json();
+    assert_eq!(
+        (&reply["value"], &reply["contentType"]),
+        (&json!("two"), &json!("application/x-pem-file"))
+    );
     assert_eq!(reply["attributes"]["exp"], 2_000_000_000);
     assert_eq!(cloud.vault().secret_versions("ca-ocsp"), 2);
 }
@@ -180,16 +329,36 @@ async fn a_secret_that_is_set_is_a_new_version_with_its_content_type() {
 async fn a_key_signs_only_while_it_is_enabled_in_its_dates_and_for_its_operations() {
     let cloud = Cloud::start();
     let vault = cloud.vault();
-    let expired = CaPlan { not_before: -30, not_after: -1, ..CaPlan::default() };
+    let expired = CaPlan {
+        not_before: -30,
+        not_after: -1,
+        ..CaPlan::default()
+    };
     vault.create_ca_as("expired", &expired);
-    vault.create_ca_as("future", &CaPlan { not_before: 2, ..CaPlan::default() });
+    vault.create_ca_as(
+        "future",
+        &CaPlan {
+            not_before: 2,
+            ..CaPlan::default()
+        },
+    );
     vault.create_ca("disabled", Kind::P256);
     vault.enable_key("disabled", false);
     vault.create_ca("encrypts", Kind::P256);
     vault.set_key_ops("encrypts", &["encrypt"]);
     for name in ["expired", "future", "disabled", "encrypts"] {
-        let reply = sign(&cloud, &format!("/keys/{name}/sign"), "ES256", &digest("ES256")).await;
-        assert_eq!((reply.status, &reply.json()["error"]["code"]), (403, &json!("Forbidden")), "{name}: {reply:?}");
+        let reply = sign(
+            &cloud,
+            &format!("/keys/{name}/sign"),
+            "ES256",
+            &digest("ES256"),
+        )
+        .await;
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["code"]),
+            (403, &json!("Forbidden")),
+            "{name}: {reply:?}"
+        );
     }
 }
 
@@ -202,18 +371,37 @@ async fn mistakes_are_answered_as_the_service_answers_them() {
         ("/keys/ca/sign", "ES256", 32, 400, "BadParameter"),
         ("/keys/ca/sign", "RS1", 20, 400, "BadParameter"),
         ("/keys/nobody/sign", "RS256", 32, 404, "KeyNotFound"),
-        ("/keys/ca/0123456789abcdef0123456789abcdef/sign", "RS256", 32, 404, "KeyNotFound"),
+        (
+            "/keys/ca/0123456789abcdef0123456789abcdef/sign",
+            "RS256",
+            32,
+            404,
+            "KeyNotFound",
+        ),
     ];
     for (path, algorithm, length, status, code) in cases {
         let reply = sign(&cloud, path, algorithm, &vec![7; length]).await;
-        assert_eq!((reply.status, &reply.json()["error"]["code"]), (status, &json!(code)), "{path} {algorithm}");
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["code"]),
+            (status, &json!(code)),
+            "{path} {algorithm}"
+        );
     }
-    for (path, code) in [("/certificates/x/", "CertificateNotFound"), ("/secrets/x", "SecretNotFound")] {
+    for (path, code) in [
+        ("/certificates/x/", "CertificateNotFound"),
+        ("/secrets/x", "SecretNotFound"),
+    ] {
         let reply = ask(&cloud, "publisher", "GET", path, &Value::Null).await;
-        assert_eq!((reply.status, &reply.json()["error"]["code"]), (404, &json!(code)));
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["code"]),
+            (404, &json!(code))
+        );
     }
     let url = format!("https://{VAULT_HOST}/certificates/ca/");
-    assert_eq!(send(&cloud, "publisher", "GET", &url, &[], "").await.status, 400);
+    assert_eq!(
+        send(&cloud, "publisher", "GET", &url, &[], "").await.status,
+        400
+    );
 }
 
 #[tokio::test]
@@ -222,13 +410,35 @@ async fn a_rollover_is_a_new_version_and_the_old_one_still_signs() {
     let old = cloud.vault().create_ca("ca", Kind::P256);
     let new = cloud.vault().new_version("ca", Kind::P384);
     assert_ne!(old.version, new.version);
-    let newest = ask(&cloud, "publisher", "GET", "/certificates/ca/", &Value::Null).await.json();
+    let newest = ask(
+        &cloud,
+        "publisher",
+        "GET",
+        "/certificates/ca/",
+        &Value::Null,
+    )
+    .await
+    .json();
     assert!(newest["kid"].as_str().unwrap().ends_with(&new.version));
     let path = format!("/keys/ca/{}/sign", old.version);
-    assert_eq!(sign(&cloud, &path, "ES256", &digest("ES256")).await.status, 200);
-    let renewed = cloud.vault().renew("ca", &CaPlan { not_after: 7000, ..CaPlan::default() });
+    assert_eq!(
+        sign(&cloud, &path, "ES256", &digest("ES256")).await.status,
+        200
+    );
+    let renewed = cloud.vault().renew(
+        "ca",
+        &CaPlan {
+            not_after: 7000,
+            ..CaPlan::default()
+        },
+    );
     assert_ne!(renewed.version, new.version);
-    assert_eq!(sign(&cloud, "/keys/ca//sign", "ES384", &digest("ES384")).await.status, 200);
+    assert_eq!(
+        sign(&cloud, "/keys/ca//sign", "ES384", &digest("ES384"))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -237,10 +447,21 @@ async fn an_imported_certificate_shows_with_its_key_as_a_secret() {
     let old = cloud.vault().create_ca("ca", Kind::P256);
     let key = cloud.vault().key_pem("ca");
     cloud.vault().import("responder", &key, &old.pem);
-    let secret = ask(&cloud, "responder", "GET", "/secrets/responder/", &Value::Null).await.json();
+    let secret = ask(
+        &cloud,
+        "responder",
+        "GET",
+        "/secrets/responder/",
+        &Value::Null,
+    )
+    .await
+    .json();
     assert_eq!(secret["contentType"], "application/x-pem-file");
     let text = secret["value"].as_str().unwrap();
-    assert!(text.starts_with("-----BEGIN PRIVATE KEY-----") && text.ends_with(&old.pem), "{text}");
+    assert!(
+        text.starts_with("-----BEGIN PRIVATE KEY-----") && text.ends_with(&old.pem),
+        "{text}"
+    );
     // A CA's own key is not exportable.
     assert_eq!(cloud.vault().secret("ca").unwrap().0, old.pem);
 }
@@ -249,10 +470,14 @@ async fn an_imported_certificate_shows_with_its_key_as_a_secret() {
 async fn a_wrong_signature_can_be_asked_for() {
     let cloud = Cloud::start();
     cloud.vault().create_ca("ca", Kind::P256);
-    let key = ask(&cloud, "publisher", "GET", "/keys/ca", &Value::Null).await.json();
+    let key = ask(&cloud, "publisher", "GET", "/keys/ca", &Value::Null)
+        .await
+        .json();
     cloud.vault().corrupt_signatures(1);
     for expected in [false, true] {
-        let reply = sign(&cloud, "/keys/ca/sign", "ES256", &digest("ES256")).await.json();
+        let reply = sign(&cloud, "/keys/ca/sign", "ES256", &digest("ES256"))
+            .await
+            .json();
         let signature = BASE64URL.decode(reply["value"].as_str().unwrap()).unwrap();
         assert_eq!(verifies(&key["key"], "ES256", &signature), expected);
     }
@@ -263,23 +488,65 @@ async fn people_and_workloads_get_tokens_in_their_own_ways() {
     let cloud = Cloud::start();
     cloud.vault().create_ca("ca", Kind::P256);
     let certificate = format!("https://{VAULT_HOST}/certificates/ca/?api-version=2025-07-01");
-    let env = cloud.laptop("ada@contoso.example", &[crate::cloud::Right::CertificateGet]);
-    let args = ["account", "get-access-token", "-o", "json", "--scope", "https://vault.azure.net/.default"];
-    let output =
-        std::process::Command::new("/bin/sh").args(["-c", "exec az \"$@\"", "az"]).args(args).envs(env).output();
+    let env = cloud.laptop(
+        "ada@contoso.example",
+        &[crate::cloud::Right::CertificateGet],
+    );
+    let args = [
+        "account",
+        "get-access-token",
+        "-o",
+        "json",
+        "--scope",
+        "https://vault.azure.net/.default",
+    ];
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", "exec az \"$@\"", "az"])
+        .args(args)
+        .envs(env)
+        .output();
     let answer: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
     let token = answer["accessToken"].as_str().unwrap();
-    assert_eq!(cloud.client().get(&certificate).bearer_auth(token).send().await.unwrap().status(), 200);
-    assert_eq!(cloud.calls().last().unwrap().who.as_deref(), Some("ada@contoso.example"));
+    assert_eq!(
+        cloud
+            .client()
+            .get(&certificate)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    assert_eq!(
+        cloud.calls().last().unwrap().who.as_deref(),
+        Some("ada@contoso.example")
+    );
 
     let env = cloud.workload("publisher");
     let get = |name: &str| env.iter().find(|(key, _)| key == name).unwrap().1.clone();
-    let url = format!("{}{}/oauth2/v2.0/token", get("AZURE_AUTHORITY_HOST"), get("AZURE_TENANT_ID"));
+    let url = format!(
+        "{}{}/oauth2/v2.0/token",
+        get("AZURE_AUTHORITY_HOST"),
+        get("AZURE_TENANT_ID")
+    );
     let form = format!(
         "grant_type=client_credentials&client_id={}&client_assertion=x&scope=https%3A%2F%2Fvault.azure.net%2F.default",
         get("AZURE_CLIENT_ID")
     );
-    let reply = Reply::of(cloud.client().post(url).body(form).send().await.unwrap()).await.json();
+    let reply = Reply::of(cloud.client().post(url).body(form).send().await.unwrap())
+        .await
+        .json();
     let token = reply["access_token"].as_str().unwrap();
-    assert_eq!(cloud.client().get(&certificate).bearer_auth(token).send().await.unwrap().status(), 200);
+    assert_eq!(
+        cloud
+            .client()
+            .get(&certificate)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
 }

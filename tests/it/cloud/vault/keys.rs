@@ -27,7 +27,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::P256, Self::P384, Self::P521];
+    pub const ALL: [Self; 6] = [
+        Self::Rsa2048,
+        Self::Rsa3072,
+        Self::Rsa4096,
+        Self::P256,
+        Self::P384,
+        Self::P521,
+    ];
 
     fn curve(self) -> Option<(&'static str, &'static EcdsaSigningAlgorithm)> {
         match self {
@@ -55,7 +62,10 @@ pub enum Unsignable {
     /// No such algorithm.
     Unknown,
     /// It is for the other type of key.
-    Incompatible { needed: &'static str, has: &'static str },
+    Incompatible {
+        needed: &'static str,
+        has: &'static str,
+    },
     /// What the digest's length must be.
     Length(usize),
 }
@@ -68,14 +78,23 @@ impl Material {
         if kind.curve().is_some() {
             return Arc::new(Self::generate(kind));
         }
-        let slot = POOL.get_or_init(Pool::default).lock().unwrap().entry((kind, nth)).or_default().clone();
+        let slot = POOL
+            .get_or_init(Pool::default)
+            .lock()
+            .unwrap()
+            .entry((kind, nth))
+            .or_default()
+            .clone();
         slot.get_or_init(|| Arc::new(Self::generate(kind))).clone()
     }
 
     fn generate(kind: Kind) -> Self {
         let pkcs8 = match (kind.curve(), kind) {
             (Some((_, algorithm)), _) => {
-                EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap().as_ref().to_vec()
+                EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new())
+                    .unwrap()
+                    .as_ref()
+                    .to_vec()
             }
             (None, Kind::Rsa3072) => Self::rsa(KeySize::Rsa3072),
             (None, Kind::Rsa4096) => Self::rsa(KeySize::Rsa4096),
@@ -86,18 +105,30 @@ impl Material {
 
     fn rsa(size: KeySize) -> Vec<u8> {
         let pair = aws_lc_rs::rsa::KeyPair::generate(size).unwrap();
-        AsDer::<aws_lc_rs::encoding::Pkcs8V1Der>::as_der(&pair).unwrap().as_ref().to_vec()
+        AsDer::<aws_lc_rs::encoding::Pkcs8V1Der>::as_der(&pair)
+            .unwrap()
+            .as_ref()
+            .to_vec()
     }
 
     /// A key that somebody else made.
     pub fn import(pkcs8: &[u8]) -> Self {
-        let curves = [Kind::P256, Kind::P384, Kind::P521].iter().filter_map(|kind| kind.curve());
-        let ec = curves.filter_map(|(name, algorithm)| Some((EcdsaKeyPair::from_pkcs8(algorithm, pkcs8).ok()?, name)));
+        let curves = [Kind::P256, Kind::P384, Kind::P521]
+            .iter()
+            .filter_map(|kind| kind.curve());
+        let ec = curves.filter_map(|(name, algorithm)| {
+            Some((EcdsaKeyPair::from_pkcs8(algorithm, pkcs8).ok()?, name))
+        });
         let pair = match ec.into_iter().next() {
             Some((pair, curve)) => Pair::Ec(pair, curve),
-            None => Pair::Rsa(RsaKeyPair::from_pkcs8(pkcs8).expect("an RSA key, or one of the NIST curves")),
+            None => Pair::Rsa(
+                RsaKeyPair::from_pkcs8(pkcs8).expect("an RSA key, or one of the NIST curves"),
+            ),
         };
-        Self { pair, pkcs8: pkcs8.to_vec() }
+        Self {
+            pair,
+            pkcs8: pkcs8.to_vec(),
+        }
     }
 
     /// The public half as a JSON Web Key.
@@ -131,7 +162,10 @@ impl Material {
             _ => return Err(Unsignable::Unknown),
         };
         let Pair::Rsa(pair) = &self.pair else {
-            return Err(Unsignable::Incompatible { needed: "RSA", has: "EC" });
+            return Err(Unsignable::Incompatible {
+                needed: "RSA",
+                has: "EC",
+            });
         };
         let digest = hashed(value, hash)?;
         let mut signature = vec![0; pair.public_modulus_len()];
@@ -147,13 +181,20 @@ impl Material {
             _ => return Err(Unsignable::Unknown),
         };
         let Pair::Ec(pair, has) = &self.pair else {
-            return Err(Unsignable::Incompatible { needed: "EC", has: "RSA" });
+            return Err(Unsignable::Incompatible {
+                needed: "EC",
+                has: "RSA",
+            });
         };
         if *has != curve {
             return Err(Unsignable::Incompatible { needed: curve, has });
         }
         // Raw r ‖ s, as JSON Web Signatures have it.
-        Ok(pair.sign_digest(&hashed(value, hash)?).unwrap().as_ref().to_vec())
+        Ok(pair
+            .sign_digest(&hashed(value, hash)?)
+            .unwrap()
+            .as_ref()
+            .to_vec())
     }
 }
 
@@ -175,7 +216,12 @@ fn value(der: &[u8]) -> (&[u8], &[u8]) {
         short if short < 0x80 => (short, 2),
         long => {
             let count = long & 0x7f;
-            (der[2..2 + count].iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), 2 + count)
+            (
+                der[2..2 + count]
+                    .iter()
+                    .fold(0, |len, byte| len << 8 | usize::from(*byte)),
+                2 + count,
+            )
         }
     };
     der[start..].split_at(len)

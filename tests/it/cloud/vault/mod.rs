@@ -56,7 +56,13 @@ pub struct Vault {
 impl Vault {
     /// A new CA with the usual dates; see [`Vault::create_ca_as`].
     pub fn create_ca(&self, name: &str, kind: Kind) -> Ca {
-        self.create_ca_as(name, &CaPlan { kind, ..CaPlan::default() })
+        self.create_ca_as(
+            name,
+            &CaPlan {
+                kind,
+                ..CaPlan::default()
+            },
+        )
     }
 
     /// A self-signed CA: a certificate, its key, and (not exportable) the certificate as a secret.
@@ -75,14 +81,28 @@ impl Vault {
     /// A new version with a new key under the same name and subject.
     pub fn new_version(&self, name: &str, kind: Kind) -> Ca {
         let subject = self.ca(name).subject;
-        self.create_ca_as(name, &CaPlan { kind, subject, ..CaPlan::default() })
+        self.create_ca_as(
+            name,
+            &CaPlan {
+                kind,
+                subject,
+                ..CaPlan::default()
+            },
+        )
     }
 
     /// A new version with the same key (`reuse_key`), and the dates of `plan`.
     pub fn renew(&self, name: &str, plan: &CaPlan) -> Ca {
         let material = self.with_key(name, |key| key.material.clone());
         let subject = self.ca(name).subject;
-        self.certify(name, &CaPlan { subject, ..plan.clone() }, material)
+        self.certify(
+            name,
+            &CaPlan {
+                subject,
+                ..plan.clone()
+            },
+            material,
+        )
     }
 
     fn certify(&self, name: &str, plan: &CaPlan, material: std::sync::Arc<Material>) -> Ca {
@@ -104,13 +124,25 @@ impl Vault {
             attributes: attributes.clone(),
             managed: true,
         };
-        state.secrets.entry(name.to_owned()).or_default().push(secret);
-        let certificate = Certificate { ca: ca.clone(), attributes };
-        state.certificates.entry(name.to_owned()).or_default().push(certificate);
+        state
+            .secrets
+            .entry(name.to_owned())
+            .or_default()
+            .push(secret);
+        let certificate = Certificate {
+            ca: ca.clone(),
+            attributes,
+        };
+        state
+            .certificates
+            .entry(name.to_owned())
+            .or_default()
+            .push(certificate);
         ca
     }
 
-    /// What an administrator imports: a certificate whose key is exportable, and so part of the secret of that name.
+    /// What an administrator imports: a certificate whose key is exportable, and so part of the
+    /// secret of that name.
     pub fn import(&self, name: &str, key_pem: &str, certificate_pem: &str) -> Ca {
         let ca = objects::imported(name, certificate_pem);
         let attributes = Attributes::now();
@@ -127,23 +159,52 @@ impl Vault {
         };
         state.keys.entry(name.to_owned()).or_default().push(key);
         let content_type = Some("application/x-pem-file".into());
-        let secret = Secret { version, value: pem, content_type, attributes: attributes.clone(), managed: true };
-        state.secrets.entry(name.to_owned()).or_default().push(secret);
-        state.certificates.entry(name.to_owned()).or_default().push(Certificate { ca: ca.clone(), attributes });
+        let secret = Secret {
+            version,
+            value: pem,
+            content_type,
+            attributes: attributes.clone(),
+            managed: true,
+        };
+        state
+            .secrets
+            .entry(name.to_owned())
+            .or_default()
+            .push(secret);
+        state
+            .certificates
+            .entry(name.to_owned())
+            .or_default()
+            .push(Certificate {
+                ca: ca.clone(),
+                attributes,
+            });
         ca
     }
 
     /// Sets a secret without asking for a token.
     pub fn set_secret(&self, name: &str, value: &str, content_type: &str) {
         let secret = Secret::new(value.to_owned(), Some(content_type.to_owned()));
-        self.state.lock().unwrap().secrets.entry(name.to_owned()).or_default().push(secret);
+        self.state
+            .lock()
+            .unwrap()
+            .secrets
+            .entry(name.to_owned())
+            .or_default()
+            .push(secret);
     }
 
     /// The newest version of a CA.
     pub fn ca(&self, name: &str) -> Ca {
         let state = self.state.lock().unwrap();
-        let newest = state.certificates.get(name).and_then(|versions| versions.last());
-        newest.unwrap_or_else(|| panic!("there is no certificate {name}")).ca.clone()
+        let newest = state
+            .certificates
+            .get(name)
+            .and_then(|versions| versions.last());
+        newest
+            .unwrap_or_else(|| panic!("there is no certificate {name}"))
+            .ca
+            .clone()
     }
 
     /// A key's private half, PKCS #8 PEM: for tests that issue certificates with `openssl`.
@@ -153,7 +214,10 @@ impl Vault {
 
     fn with_key<T>(&self, name: &str, look: impl FnOnce(&mut Key) -> T) -> T {
         let mut state = self.state.lock().unwrap();
-        let newest = state.keys.get_mut(name).and_then(|versions| versions.last_mut());
+        let newest = state
+            .keys
+            .get_mut(name)
+            .and_then(|versions| versions.last_mut());
         look(newest.unwrap_or_else(|| panic!("there is no key {name}")))
     }
 
@@ -164,11 +228,15 @@ impl Vault {
 
     /// Sets from when and until when a key may be used; seconds since 1970.
     pub fn set_key_dates(&self, name: &str, nbf: Option<u64>, exp: Option<u64>) {
-        self.with_key(name, |key| (key.attributes.nbf, key.attributes.exp) = (nbf, exp));
+        self.with_key(name, |key| {
+            (key.attributes.nbf, key.attributes.exp) = (nbf, exp)
+        });
     }
 
     pub fn set_key_ops(&self, name: &str, ops: &[&str]) {
-        self.with_key(name, |key| key.ops = ops.iter().map(|op| (*op).to_owned()).collect());
+        self.with_key(name, |key| {
+            key.ops = ops.iter().map(|op| (*op).to_owned()).collect()
+        });
     }
 
     /// The newest version of a secret, and its content type.
@@ -180,7 +248,12 @@ impl Vault {
 
     /// How many versions a secret has.
     pub fn secret_versions(&self, name: &str) -> usize {
-        self.state.lock().unwrap().secrets.get(name).map_or(0, Vec::len)
+        self.state
+            .lock()
+            .unwrap()
+            .secrets
+            .get(name)
+            .map_or(0, Vec::len)
     }
 
     /// Deletes whatever has the name.

@@ -22,7 +22,12 @@ pub struct CaPlan {
 
 impl Default for CaPlan {
     fn default() -> Self {
-        Self { kind: Kind::P256, subject: "Contoso Issuing CA".into(), not_before: -1, not_after: 3650 }
+        Self {
+            kind: Kind::P256,
+            subject: "Contoso Issuing CA".into(),
+            not_before: -1,
+            not_after: 3650,
+        }
     }
 }
 
@@ -39,7 +44,11 @@ pub struct Ca {
 impl Ca {
     /// `https://contoso.vault.azure.net/certificates/NAME`.
     pub fn certificate_url(&self) -> String {
-        format!("https://{}/certificates/{}", crate::cloud::VAULT_HOST, self.name)
+        format!(
+            "https://{}/certificates/{}",
+            crate::cloud::VAULT_HOST,
+            self.name
+        )
     }
 
     pub fn key_url(&self) -> String {
@@ -57,7 +66,12 @@ pub struct Attributes {
 
 impl Attributes {
     pub fn now() -> Self {
-        Self { enabled: true, nbf: None, exp: None, created: seconds() }
+        Self {
+            enabled: true,
+            nbf: None,
+            exp: None,
+            created: seconds(),
+        }
     }
 
     pub fn json(&self) -> Value {
@@ -105,7 +119,13 @@ pub struct Secret {
 
 impl Secret {
     pub fn new(value: String, content_type: Option<String>) -> Self {
-        Self { version: new_version(), value, content_type, attributes: Attributes::now(), managed: false }
+        Self {
+            version: new_version(),
+            value,
+            content_type,
+            attributes: Attributes::now(),
+            managed: false,
+        }
     }
 }
 
@@ -150,20 +170,43 @@ pub fn certify(name: &str, plan: &CaPlan, material: &Material) -> (Ca, Attribute
     params.not_after = rcgen::date_time_ymd(until.0, until.1, until.2);
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "DE");
-    params.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    params.distinguished_name.push(DnType::CommonName, plan.subject.as_str());
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "Contoso");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, plan.subject.as_str());
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key).unwrap();
     let (der, pem) = (certificate.der().to_vec(), certificate.pem());
-    let ca = Ca { name: name.to_owned(), version: new_version(), subject: plan.subject.clone(), der, pem };
+    let ca = Ca {
+        name: name.to_owned(),
+        version: new_version(),
+        subject: plan.subject.clone(),
+        der,
+        pem,
+    };
     let [nbf, exp] = [first, last].map(|day| u64::try_from(day * 86_400).ok());
-    (ca, Attributes { nbf, exp, ..Attributes::now() })
+    (
+        ca,
+        Attributes {
+            nbf,
+            exp,
+            ..Attributes::now()
+        },
+    )
 }
 
 /// A certificate that somebody else made.
 pub fn imported(name: &str, pem: &str) -> Ca {
-    Ca { name: name.to_owned(), version: new_version(), subject: String::new(), der: der_of(pem), pem: pem.to_owned() }
+    Ca {
+        name: name.to_owned(),
+        version: new_version(),
+        subject: String::new(),
+        der: der_of(pem),
+        pem: pem.to_owned(),
+    }
 }
 
 /// Year, month and day of a day since 1970 (Howard Hinnant's `civil_from_days`).
@@ -173,7 +216,11 @@ fn civil(day: i64) -> (i32, u8, u8) {
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let march_first = (5 * of_year + 2) / 153;
-    let month = if march_first < 10 { march_first + 3 } else { march_first - 9 };
+    let month = if march_first < 10 {
+        march_first + 3
+    } else {
+        march_first - 9
+    };
     let day = of_year - (153 * march_first + 2) / 5 + 1;
     let year = year + era * 400 + i64::from(month <= 2);
     (year as i32, month as u8, day as u8)
@@ -181,13 +228,26 @@ fn civil(day: i64) -> (i32, u8, u8) {
 
 pub fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }
 
 /// The first block of a PEM text.
 pub fn der_of(pem: &str) -> Vec<u8> {
-    let lines = pem.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
-    let text: String = lines.take_while(|line| !line.starts_with("-----END")).map(str::trim).collect();
+    let lines = pem
+        .lines()
+        .skip_while(|line| !line.starts_with("-----BEGIN"))
+        .skip(1);
+    let text: String = lines
+        .take_while(|line| !line.starts_with("-----END"))
+        .map(str::trim)
+        .collect();
     STANDARD.decode(text).expect("PEM")
 }

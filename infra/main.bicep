@@ -1,6 +1,6 @@
 // rescind on Azure: a publisher that may use the CA key, a responder that may not, and what both need.
 // Deploy it twice: first without issuers, which makes the vault; then, with the CA certificate in it, with issuers.
-// infra/README.md tells the whole story.
+// docs/azure.md tells the whole story.
 
 targetScope = 'resourceGroup'
 

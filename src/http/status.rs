@@ -1,4 +1,4 @@
-//! `GET /status`: how every issuer is operation, for people and for machines.
+//! `GET /status`: how every issuer is doing, for people and for machines.
 
 use std::{
     fmt::Write,

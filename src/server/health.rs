@@ -1,4 +1,4 @@
-//! How an issuer is operation: what relying parties fetch now, and what is wrong with it.
+//! How an issuer is doing: what relying parties fetch now, and what is wrong with it.
 
 use crate::stories::replicate;
 use crate::{

@@ -1,5 +1,5 @@
 //! The running process: what its handlers share, the timer's tick, and how the issuers are
-//! operation.
+//! doing.
 
 pub mod app;
 pub mod health;

@@ -1,7 +1,7 @@
 //! Taking over another CA's revocations: from its CRL, or from JSON Lines.
 //!
 //! A file is taken whole or refused whole, before anything is committed; nothing is ever
-//! un-revoked; operation it again changes nothing.
+//! un-revoked; doing it again changes nothing.
 
 mod crl;
 mod jsonl;

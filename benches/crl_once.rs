@@ -54,11 +54,11 @@ fn main() {
         let draft = least.time("build", || world.draft(number, Some(&previous)));
         let build = building.elapsed();
         let linted = least.time("lint", || world.lint(draft));
-        let linted = least.time("compare", || {
+        let compared = least.time("compare", || {
             linted.compare(&before).expect("no contradiction")
         });
         let signing = Instant::now();
-        let signed = least.time("sign", || world.sign(linted));
+        let signed = least.time("sign", || world.sign(compared));
         least.keep("build_and_sign", build + signing.elapsed());
         let checked = least.time("check", || world.check(signed, &before));
         least.keep("all_gates", start.elapsed());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rescind::core::{
     certificate::Certificate,
     crl::{
-        Appearance, Crl,
+        Appearance, Crl, CrlPlan,
         gate::Previous,
         lint::{CrlBefore, CrlSource},
         scope::{Contains, Scope},
@@ -18,7 +18,7 @@ use rescind::core::{
     },
     key_pair::PemKey,
     revocation::{Event, Reason, State, Status},
-    seal::{Checked, Draft, Linted, Signed},
+    seal::{Checked, Compared, Draft, Linted, Signed},
     serial::{CrlNumber, Serial},
     time::{Timestamp, Window},
 };
@@ -55,8 +55,7 @@ impl World {
             this_update: at(NOW + number - 1),
             seq: 0,
         });
-        let crl = Crl {
-            number: CrlNumber::known(number),
+        let plan = CrlPlan {
             window: Window::new(this, this.after(Duration::from_secs(7 * 86_400)))
                 .expect("a window"),
             scope: Scope::Full,
@@ -67,26 +66,30 @@ impl World {
             expired_since: None,
             previous: appearance,
         };
-        crl.draft(&self.issuer, &self.replica)
+        plan.numbered(CrlNumber::known(number))
+            .draft(&self.issuer, &self.replica)
     }
 
     pub fn lint(&self, draft: Draft<Crl>) -> Linted<Crl> {
-        let source = CrlSource {
+        draft.lint(&self.source()).expect("no finding")
+    }
+
+    fn source(&self) -> CrlSource<'_> {
+        CrlSource {
             issuer: &self.issuer,
             replica: &self.replica,
             now: at(NOW + 1000),
-        };
-        draft.lint(&source).expect("no finding")
+        }
     }
 
-    pub fn sign(&self, linted: Linted<Crl>) -> Signed<Crl> {
-        self.key.sign(linted).expect("a signature")
+    pub fn sign(&self, compared: Compared<Crl>) -> Signed<Crl> {
+        self.key.sign(compared).expect("a signature")
     }
 
-    /// Verifies the CRL's signature and compares it with the one before.
+    /// Verifies the CRL's signature.
     pub fn check(&self, signed: Signed<Crl>, before: &CrlBefore<'_>) -> Checked<Crl> {
         signed
-            .check(self.issuer.key(), before)
+            .check(self.issuer.key(), &self.source(), before)
             .expect("no contradiction")
     }
 
@@ -106,8 +109,8 @@ impl World {
     pub fn publish(&self, number: u64, previous: Option<&[u8]>) -> Checked<Crl> {
         let before = self.before(previous);
         let linted = self.lint(self.draft(number, previous));
-        let linted = linted.compare(&before).expect("no contradiction");
-        self.check(self.sign(linted), &before)
+        let compared = linted.compare(&before).expect("no contradiction");
+        self.check(self.sign(compared), &before)
     }
 }
 

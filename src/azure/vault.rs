@@ -29,7 +29,7 @@ use crate::{
         key::SignatureAlgorithm::{
             self, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
         },
-        seal::{Document, Linted, Signed},
+        seal::{Compared, Document, Signed, SignerAnswer},
     },
     store::{
         error::{DriverError, ErrorKind},
@@ -133,16 +133,16 @@ impl Vault {
     pub async fn sign<D: Document>(
         &self,
         key: &Object,
-        linted: Linted<D>,
+        compared: Compared<D>,
     ) -> Result<Signed<D>, DriverError> {
-        let algorithm = linted.algorithm();
+        let algorithm = compared.algorithm();
         let operation = format!("sign with the key {}", key.url());
         let what = Call {
             operation: operation.clone(),
             role: "Key Vault Crypto User on the key",
             limit: SMALL,
         };
-        let digest = digest(algorithm, linted.to_be_signed());
+        let digest = digest(algorithm, compared.to_be_signed());
         let signed = call(&what, || async {
             let parameters = SignParameters {
                 algorithm: Some(name(algorithm)),
@@ -163,7 +163,7 @@ impl Vault {
         let signature = signature.ok_or_else(|| {
             DriverError::because(operation, ErrorKind::Other, "the answer has no signature")
         })?;
-        Ok(linted.signed(signature))
+        Ok(compared.answered(SignerAnswer::Signature(signature)))
     }
 
     /// Reads a secret's text.

@@ -77,7 +77,7 @@ impl Shelf {
         label: Label,
         read: Version,
     ) -> Result<(), DriverError> {
-        let name = self.name(&crl.document().scope.file());
+        let name = self.name(&crl.document().plan.scope.file());
         self.shelf
             .replace(
                 &name,
@@ -89,7 +89,7 @@ impl Shelf {
 
     /// Keeps a CRL for ever.
     pub async fn archive(&self, crl: &Checked<Crl>, label: Label) -> Result<(), DriverError> {
-        let name = self.archived(crl.document().scope, crl.document().number);
+        let name = self.archived(crl.document().plan.scope, crl.document().number);
         self.archive
             .create(&name, self.content(crl.shared(), Some(label), CRL_TYPE))
             .await

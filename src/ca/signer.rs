@@ -1,8 +1,9 @@
-//! The CA's key: it signs what was linted, and nothing else.
+//! The CA's key: it signs what was linted and compared, and nothing else.
 //!
-//! Contract, for every driver: `sign` returns a signature over exactly the linted bytes with the
-//! algorithm that they name, ECDSA as DER, or an error; whether the key is the certificate's is
-//! verified afterwards in any case.
+//! Contract, for every driver: `sign` returns a signature over exactly the compared bytes with the
+//! algorithm that they name, ECDSA as DER; or a whole document that a CA elsewhere made; or an error.
+//! Whether the key is the certificate's is verified afterwards in any case, and a whole document is
+//! linted and compared again.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,7 +12,7 @@ use crate::{
     core::{
         issuer::Issuer,
         key_pair::PemKey,
-        seal::{Document, Linted, Signed},
+        seal::{Compared, Document, Signed},
     },
     store::{
         error::{DriverError, ErrorKind},
@@ -39,12 +40,12 @@ impl Signer {
     }
 
     /// Signs.
-    pub async fn sign<D: Document>(&self, linted: Linted<D>) -> Result<Signed<D>, DriverError> {
+    pub async fn sign<D: Document>(&self, compared: Compared<D>) -> Result<Signed<D>, DriverError> {
         match self {
-            Self::Local(key) => key.sign(linted).map_err(|error| {
+            Self::Local(key) => key.sign(compared).map_err(|error| {
                 DriverError::because("sign with the CA key", ErrorKind::Other, error)
             }),
-            Self::Azure(vault, key) => vault.sign(key, linted).await,
+            Self::Azure(vault, key) => vault.sign(key, compared).await,
         }
     }
 }

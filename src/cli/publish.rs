@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use indicatif::ProgressBar;
 
 use super::{Context, Failure, change::actor, now, print, print_json};
 use crate::{
     ca::Ca,
-    core::{crl::gate::GATES, serial::CrlNumber},
+    core::{crl::gate::Gate, serial::CrlNumber},
+    store::error::Chain,
     stories::{
-        publish::{self, Options, Reason},
+        publish::{self, Accepted, Became, Options, Outcome},
         revoke::Author,
     },
 };
@@ -29,8 +33,8 @@ pub(super) struct Publish {
     dry_run: bool,
     /// Pass this gate once, although the new CRL contradicts the last one in it; who and why is
     /// written down
-    #[arg(long, value_name = "GATE", value_parser = GATES, requires_all = ["comment", "issuer"])]
-    accept: Option<String>,
+    #[arg(long, value_name = "GATE", value_parser = gate(), requires_all = ["comment", "issuer"])]
+    accept: Option<Gate>,
     /// Why the gate is passed
     #[arg(long, value_name = "TEXT", requires = "accept")]
     comment: Option<String>,
@@ -42,11 +46,41 @@ struct Line {
     name: String,
     published: bool,
     crl_number: Option<u64>,
-    reason: String,
+    reason: &'static str,
     #[serde(skip)]
-    is_due: bool,
+    would_publish: bool,
     healed: Vec<String>,
     error: Option<String>,
+}
+
+impl Line {
+    fn of(name: &str, outcome: &Outcome) -> Self {
+        let healed: Vec<_> = outcome
+            .healed
+            .iter()
+            .map(|one| Chain(one).to_string())
+            .collect();
+        for what in &healed {
+            tracing::warn!("{name}: {what}");
+        }
+        let troubles = outcome.troubles.iter().map(|one| Chain(one).to_string());
+        let error = troubles.reduce(|all, one| format!("{all}; {one}"));
+        Self {
+            name: name.to_owned(),
+            published: outcome.became.is_published(),
+            crl_number: outcome.number.map(CrlNumber::get),
+            reason: outcome.became.reason(),
+            would_publish: matches!(outcome.became, Became::WouldPublish(_)),
+            healed,
+            error,
+        }
+    }
+}
+
+/// A gate by its name; help and errors list them.
+fn gate() -> impl TypedValueParser<Value = Gate> {
+    PossibleValuesParser::new(Gate::ALL.map(Gate::name))
+        .try_map(|name| Gate::from_name(&name).ok_or("there is no such gate"))
 }
 
 impl Publish {
@@ -81,21 +115,18 @@ impl Publish {
     }
 
     /// The gate to pass, and what the journal is to say of it.
-    async fn accepted(&self, ca: &Ca) -> Result<Option<(String, Author)>, Failure> {
-        let (Some(gate), Some(comment)) = (&self.accept, &self.comment) else {
+    async fn accepted(&self, ca: &Ca) -> Result<Option<Accepted>, Failure> {
+        let (Some(gate), Some(comment)) = (self.accept, &self.comment) else {
             return Ok(None);
         };
-        let comment = format!("accepted {gate}: {comment}");
-        Ok(Some((
-            gate.clone(),
-            Author {
-                actor: actor(ca).await?,
-                comment,
-            },
-        )))
+        let by = Author {
+            actor: actor(ca).await?,
+            comment: format!("accepted {}: {comment}", gate.name()),
+        };
+        Ok(Some(Accepted { gate, by }))
     }
 
-    async fn pass(&self, ca: &Ca, accept: Option<(String, Author)>) -> Line {
+    async fn pass(&self, ca: &Ca, accept: Option<Accepted>) -> Line {
         let spinner = ProgressBar::new_spinner().with_message(format!("{}: publishing", ca.name));
         spinner.enable_steady_tick(Duration::from_millis(100));
         let options = Options {
@@ -105,35 +136,17 @@ impl Publish {
         };
         let result = publish::publish(ca, None, options, now()).await;
         spinner.finish_and_clear();
-        let name = ca.name.clone();
         match result {
-            Ok(outcome) => {
-                for healed in &outcome.healed {
-                    tracing::warn!("{name}: {healed}");
-                }
-                Line {
-                    name,
-                    published: outcome.published,
-                    crl_number: outcome.number.map(CrlNumber::get),
-                    reason: outcome.reason.text().to_owned(),
-                    is_due: !matches!(outcome.reason, Reason::NotDue | Reason::Ended),
-                    healed: outcome.healed,
-                    error: outcome.trouble,
-                }
-            }
-            Err(error) => {
-                let reason = "failed".to_owned();
-                let error = Some(error.to_string());
-                Line {
-                    name,
-                    published: false,
-                    crl_number: None,
-                    reason,
-                    is_due: true,
-                    healed: vec![],
-                    error,
-                }
-            }
+            Ok(outcome) => Line::of(&ca.name, &outcome),
+            Err(error) => Line {
+                name: ca.name.clone(),
+                published: false,
+                crl_number: None,
+                reason: "failed",
+                would_publish: false,
+                healed: vec![],
+                error: Some(Chain(&error).to_string()),
+            },
         }
     }
 
@@ -146,7 +159,7 @@ impl Publish {
             print(format_args!(
                 "{name}: published CRL number {number} ({reason})"
             ))
-        } else if self.dry_run && line.is_due {
+        } else if line.would_publish {
             print(format_args!(
                 "{name}: would publish CRL number {number} ({reason})"
             ))

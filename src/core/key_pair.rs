@@ -11,7 +11,7 @@ use der::pem;
 use super::{
     der::{Reader, tag},
     key::{KeyKind, PublicKey, RSA_PSS, SignatureAlgorithm},
-    seal::{Document, Linted, Proven, Signed},
+    seal::{Compared, Document, Proven, Signed, SignerAnswer},
 };
 
 /// A private key in memory.
@@ -87,12 +87,12 @@ impl PemKey {
     }
 
     /// Signs; ECDSA signatures come out as DER.
-    pub fn sign<D: Document>(&self, linted: Linted<D>) -> Result<Signed<D>, PemKeyError> {
-        let algorithm = linted.algorithm();
+    pub fn sign<D: Document>(&self, compared: Compared<D>) -> Result<Signed<D>, PemKeyError> {
+        let algorithm = compared.algorithm();
         let signature = self
-            .raw(algorithm, linted.to_be_signed())
+            .raw(algorithm, compared.to_be_signed())
             .ok_or(PemKeyError::Sign(algorithm))?;
-        Ok(linted.signed(signature))
+        Ok(compared.answered(SignerAnswer::Signature(signature)))
     }
 
     /// Proves that it is the key of `public` by using it.

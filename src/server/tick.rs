@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     core::time::Timestamp,
+    store::error::Chain,
     stories::{
         publish::{self, Options},
         respond::Served,
@@ -143,7 +144,7 @@ async fn pass(
     let replica = known.replica.as_ref().map(|(replica, _)| replica);
     let pass = publish::publish(&served.ca, replica, Options::default(), now);
     let result = match timeout(limit, pass).await {
-        Ok(result) => result.map_err(|error| error.to_string()),
+        Ok(result) => result.map_err(|error| Chain(&error).to_string()),
         Err(_) => Err(format!("the passes took longer than {DEADLINE:?} together")),
     };
     let count = if result.is_ok() {
@@ -154,10 +155,11 @@ async fn pass(
     count.fetch_add(1, Ordering::Relaxed);
     let outcome = result?;
     let issuer = &served.ca.name;
-    for healed in &outcome.healed {
-        tracing::warn!(issuer, "{healed}");
+    for damage in &outcome.healed {
+        tracing::warn!(issuer, "{}", Chain(damage));
     }
-    if let Some(trouble) = &outcome.trouble {
+    for trouble in &outcome.troubles {
+        let trouble = Chain(trouble).to_string();
         tracing::error!(
             issuer,
             trouble,
@@ -165,8 +167,8 @@ async fn pass(
         );
     }
     let number = outcome.number.map_or(0, |number| number.get());
-    let reason = outcome.reason.text();
-    if outcome.published {
+    let reason = outcome.became.reason();
+    if outcome.became.is_published() {
         tracing::info!(issuer, number, reason, "published a CRL");
         Ok(format!("published CRL number {number} ({reason})"))
     } else {

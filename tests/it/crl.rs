@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rescind::stories::publish::{Options, Outcome, Reason, publish};
+use rescind::stories::publish::{Became, Options, Outcome, Why, publish};
 
 use crate::support::{
     ISSUER, Plan, Site, at, block_on,
@@ -139,10 +139,10 @@ fn recording_an_issued_certificate_makes_no_new_crl() {
 fn crl_is_published_again_at_refresh_and_not_before() {
     let site = Site::with_settings("[issuer.crl]\nrefresh = \"1d\"\nvalidity = \"7d\"\n");
     let start = now();
-    assert_eq!(pass(&site, start).reason, Reason::First);
-    assert_eq!(pass(&site, start + DAY - 1).reason, Reason::NotDue);
+    assert_eq!(pass(&site, start).became, Became::Published(Why::First));
+    assert_eq!(pass(&site, start + DAY - 1).became, Became::NotDue);
     let outcome = pass(&site, start + DAY);
-    assert_eq!((outcome.published, outcome.reason), (true, Reason::Refresh));
+    assert_eq!(outcome.became, Became::Published(Why::Refresh));
     assert_eq!(der::seconds(&site.crl().this_update.1), start + DAY - 600);
 }
 

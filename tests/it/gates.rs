@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use rescind::{
-    core::crl::gate::GATES,
+    core::crl::gate::Gate,
     stories::publish::{Options, publish},
 };
 
@@ -226,7 +226,8 @@ fn is_refused_until_accepted(site: &Site, gate: &str) {
     let before = site.snapshot();
     let refused = site.run(&["publish"]);
     assert_eq!(refused.code, 1, "{refused:?}");
-    let named: Vec<_> = GATES
+    let named: Vec<_> = Gate::ALL
+        .map(Gate::name)
         .into_iter()
         .filter(|name| refused.stderr.contains(name))
         .collect();

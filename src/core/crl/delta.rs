@@ -2,7 +2,7 @@
 //! CRL.
 
 use super::{
-    Crl, CrlRef, Entry,
+    CrlPlan, CrlRef, Entry,
     gate::{Previous, point},
     scope::Base,
 };
@@ -15,7 +15,7 @@ use crate::core::{
 /// The rows of a delta CRL that stands beside `full`, in order of serial: what changed since
 /// `base`, and, as `removeFromCRL`, what was released since or left the CRL because it expired.
 /// `listed` is the base itself.
-pub fn rows(full: &Crl, replica: &Replica, base: &Base, listed: &CrlRef<'_>) -> Vec<Status> {
+pub fn rows(full: &CrlPlan, replica: &Replica, base: &Base, listed: &CrlRef<'_>) -> Vec<Status> {
     let mut listed = listed.entries().filter_map(Result::ok).peekable();
     let row = |status: &Status| {
         while listed

@@ -107,19 +107,83 @@ impl<'a> Previous<'a> {
     }
 }
 
-/// The gates between a CRL and the world that an operator may pass once, by name: all that compares
+/// A gate between a CRL and the world that an operator may pass once, by name: all that compares
 /// with what was published before. A rule of the format, or a wrong signature, can never be passed.
-pub const GATES: [&str; 9] = [
-    "number_not_risen",
-    "this_update_went_back",
-    "index_went_back",
-    "scope_changed",
-    "entry_vanished",
-    "empty_after_entries",
-    "date_moved",
-    "reason_changed",
-    "previous_unreadable",
-];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// RFC 5280 §5.2.3: numbers only rise.
+    NumberNotRisen,
+    /// RFC 5280 §5.1.2.4: a newer CRL is not dated before an older one.
+    ThisUpdateWentBack,
+    /// The CRL would be made from an older state of the index than the last one.
+    IndexWentBack,
+    /// RFC 5280 §5.2.5: it is about other certificates than the last one.
+    ScopeChanged,
+    /// A serial number is gone, neither released nor expired.
+    EntryVanished,
+    /// All of them are.
+    EmptyAfterEntries,
+    /// A revocation date changed, and no change set says so.
+    DateMoved,
+    /// A reason changed, and no change set says so.
+    ReasonChanged,
+    /// What the last CRL lists cannot be read, so nothing is known of what would be lost.
+    PreviousUnreadable,
+}
+
+impl Gate {
+    /// Every gate.
+    pub const ALL: [Self; 9] = [
+        Self::NumberNotRisen,
+        Self::ThisUpdateWentBack,
+        Self::IndexWentBack,
+        Self::ScopeChanged,
+        Self::EntryVanished,
+        Self::EmptyAfterEntries,
+        Self::DateMoved,
+        Self::ReasonChanged,
+        Self::PreviousUnreadable,
+    ];
+
+    /// Its name in findings, and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NumberNotRisen => "number_not_risen",
+            Self::ThisUpdateWentBack => "this_update_went_back",
+            Self::IndexWentBack => "index_went_back",
+            Self::ScopeChanged => "scope_changed",
+            Self::EntryVanished => "entry_vanished",
+            Self::EmptyAfterEntries => "empty_after_entries",
+            Self::DateMoved => "date_moved",
+            Self::ReasonChanged => "reason_changed",
+            Self::PreviousUnreadable => "previous_unreadable",
+        }
+    }
+
+    /// The gate with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|gate| gate.name() == name)
+    }
+
+    /// The clause that it holds.
+    fn clause(self) -> &'static str {
+        match self {
+            Self::NumberNotRisen => "RFC 5280 §5.2.3",
+            Self::ThisUpdateWentBack => "RFC 5280 §5.1.2.4",
+            Self::ScopeChanged => "RFC 5280 §5.2.5",
+            Self::IndexWentBack
+            | Self::EntryVanished
+            | Self::EmptyAfterEntries
+            | Self::DateMoved
+            | Self::ReasonChanged
+            | Self::PreviousUnreadable => "DESIGN: nothing disappears unexplained",
+        }
+    }
+
+    fn found(self, findings: &mut Findings, detail: impl Into<String>) {
+        findings.add(self.name(), self.clause(), detail);
+    }
+}
 
 /// How many examples a finding gives.
 const EXAMPLES: usize = 3;
@@ -139,7 +203,7 @@ impl Faulty {
         }
     }
 
-    fn tell(self, findings: &mut Findings, lint: &'static str, what: &str) {
+    fn tell(self, findings: &mut Findings, gate: Gate, what: &str) {
         if self.count > 0 {
             let more = if self.count > self.examples.len() {
                 ", …"
@@ -147,7 +211,7 @@ impl Faulty {
                 ""
             };
             let detail = format!("{} {what}: {}{more}", self.count, self.examples.join(", "));
-            findings.add(lint, "DESIGN: nothing disappears unexplained", detail);
+            gate.found(findings, detail);
         }
     }
 }
@@ -159,14 +223,14 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
     if new.number() <= old.number() {
         let number = |crl: &CrlRef<'_>| crl.number().map_or(0, |number| number.get());
         let detail = format!("the number {} is not above {}", number(new), number(old));
-        findings.add("number_not_risen", "RFC 5280 §5.2.3", detail);
+        Gate::NumberNotRisen.found(&mut findings, detail);
     }
     if new.this_update < old.this_update {
         let detail = format!(
             "thisUpdate {} is before the previous {}",
             new.this_update, old.this_update
         );
-        findings.add("this_update_went_back", "RFC 5280 §5.1.2.4", detail);
+        Gate::ThisUpdateWentBack.found(&mut findings, detail);
     }
     let seq = replica.head().seq;
     if let Some(published) = previous.seq.filter(|&published| published > seq) {
@@ -174,11 +238,7 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
             "the index ends at change set {seq}, but the previous CRL was made from {published}: \
              was an old backup restored?"
         );
-        findings.add(
-            "index_went_back",
-            "DESIGN: nothing disappears unexplained",
-            detail,
-        );
+        Gate::IndexWentBack.found(&mut findings, detail);
     }
     let is_delta = |crl: &CrlRef<'_>| crl.extension(oid::DELTA_CRL_INDICATOR).is_some();
     // A delta CRL follows its full CRL (`delta::fits`), for which the gate was passed.
@@ -190,7 +250,7 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
                       than it lists. Put the configuration back (`idp`, `contains`, \
                       `http.public_url`), or publish once \
                       with `--accept scope_changed --comment WHY`";
-        findings.add("scope_changed", "RFC 5280 §5.2.5", detail);
+        Gate::ScopeChanged.found(&mut findings, detail);
     }
     // What a delta CRL says is compared with the full CRLs beside it (`delta::fits`).
     if new.base_number().is_none() {
@@ -267,11 +327,7 @@ fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, finding
     if let Walk::Unreadable(error) = walk {
         let detail =
             format!("the previous CRL cannot be read, so what is lost cannot be told: {error}");
-        findings.add(
-            "previous_unreadable",
-            "DESIGN: nothing disappears unexplained",
-            detail,
-        );
+        Gate::PreviousUnreadable.found(findings, detail);
     }
     let Differences {
         vanished,
@@ -282,21 +338,21 @@ fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, finding
     let what = "serials of the previous CRL are missing, neither released nor expired";
     // One fault, one gate: an index that lost everything is not to pass as one that lost something.
     match new.entries().next() {
-        Some(_) => vanished.tell(findings, "entry_vanished", what),
+        Some(_) => vanished.tell(findings, Gate::EntryVanished, what),
         None => vanished.tell(
             findings,
-            "empty_after_entries",
+            Gate::EmptyAfterEntries,
             &format!("{what}, and the new CRL is empty"),
         ),
     }
     moved.tell(
         findings,
-        "date_moved",
+        Gate::DateMoved,
         "dates moved without a change set that says so",
     );
     reasons.tell(
         findings,
-        "reason_changed",
+        Gate::ReasonChanged,
         "reasons changed without a change set that says so",
     );
 }

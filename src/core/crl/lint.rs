@@ -9,7 +9,7 @@ use x509_cert::ext::pkix;
 use super::{
     Crl, CrlRef, EXPIRED_CERTS_ON_CRL, Entry,
     delta::{self, Neighbours},
-    gate::{self, Previous},
+    gate::{self, Gate, Previous},
     scope::{Contains, Scope},
 };
 use crate::core::{
@@ -42,8 +42,8 @@ pub struct CrlBefore<'a> {
     pub replica: &'a Replica,
     /// For a delta CRL, the full CRLs that it must fit.
     pub neighbours: Option<Neighbours<'a>>,
-    /// The gate that an operator passes this time; one of [`gate::GATES`].
-    pub accepted: Option<&'a str>,
+    /// The gate that an operator passes this time.
+    pub accepted: Option<Gate>,
 }
 
 impl Document for Crl {
@@ -69,14 +69,13 @@ impl Document for Crl {
             Ok(read) => {
                 if let Some(previous) = &before.previous {
                     findings = gate::crls(&read, previous, before.replica);
-                    findings
-                        .0
-                        .retain(|finding| Some(finding.lint) != before.accepted);
+                    let accepted = before.accepted.map(Gate::name);
+                    findings.0.retain(|finding| Some(finding.lint) != accepted);
                 }
                 if let Some(neighbours) = &before.neighbours {
                     findings.0.extend(delta::fits(&read, neighbours).0);
                 }
-                let is_complete = self.delta.is_some() == before.neighbours.is_some();
+                let is_complete = self.plan.delta.is_some() == before.neighbours.is_some();
                 let detail = "a delta CRL, and nothing else, is compared with its full CRLs";
                 findings.require(is_complete, "delta_unproven", "RFC 5280 §5.2.4", detail);
             }
@@ -117,8 +116,8 @@ fn header(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut F
         ),
     );
     findings.require(
-        (is_future || read.this_update == crl.window.this())
-            && read.next_update == Some(crl.window.next()),
+        (is_future || read.this_update == crl.plan.window.this())
+            && read.next_update == Some(crl.plan.window.next()),
         "window",
         "RFC 5280 §5.1.2.5",
         "thisUpdate or nextUpdate is not the planned one",
@@ -150,9 +149,9 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
     );
     let points = points(read);
     findings.require(
-        points.as_ref() == Some(&(crl.distribution_points.clone(), crl.contains))
+        points.as_ref() == Some(&(crl.plan.distribution_points.clone(), crl.plan.contains))
             // Without its URL, a shard would pass for the full CRL (Mozilla policy §6.1.2).
-            && !(matches!(crl.scope, Scope::Shard(_)) && crl.distribution_points.is_empty()),
+            && !(matches!(crl.plan.scope, Scope::Shard(_)) && crl.plan.distribution_points.is_empty()),
         "issuing_distribution_point",
         "RFC 5280 §5.2.5",
         "the issuing distribution point is not exactly the planned URLs and certificates, or a \
@@ -161,14 +160,18 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
     findings.require(
         read.extension(oid::DELTA_CRL_INDICATOR)
             .map(|_| read.base_number())
-            == crl.delta.as_ref().map(|(base, _)| Some(base.number))
+            == crl.plan.delta.as_ref().map(|(base, _)| Some(base.number))
             && read.base_number().is_none_or(|base| base <= crl.number),
         "delta_crl_indicator",
         "RFC 5280 §5.2.4",
         "the base is not the planned CRL, or is newer than the delta",
     );
     // RFC 5280 §5.2.6: "This extension MUST NOT appear in delta CRLs."
-    let planned = crl.freshest.iter().filter(|_| crl.delta.is_none());
+    let planned = crl
+        .plan
+        .freshest
+        .iter()
+        .filter(|_| crl.plan.delta.is_none());
     findings.require(
         freshest(read) == Some(planned.cloned().collect()),
         "freshest_crl",
@@ -178,7 +181,7 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
     findings.require(
         read.extension(EXPIRED_CERTS_ON_CRL)
             .map(|extension| date(extension.value))
-            == crl.expired_since.map(Some),
+            == crl.plan.expired_since.map(Some),
         "expired_certs_on_crl",
         "X.509 §9.5.2.8",
         "since when expired certificates are kept is not said as planned",
@@ -300,7 +303,7 @@ fn urls(name: &pkix::name::DistributionPointName) -> Option<Vec<String>> {
 }
 
 fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut Findings) {
-    let mut planned = crl.entries(source.replica);
+    let mut planned = crl.plan.entries(source.replica);
     let mut last = None;
     for entry in read.entries() {
         let entry = match entry {
@@ -395,7 +398,7 @@ fn one_entry(crl: &Crl, entry: &Entry, read: &CrlRef<'_>, findings: &mut Finding
             format!("serial {serial}: reason 0"),
         ),
         // "removeFromCRL … reason code … MUST only appear in delta CRLs".
-        Some(8) if crl.delta.is_some() => {}
+        Some(8) if crl.plan.delta.is_some() => {}
         Some(8) => findings.add(
             "remove_from_crl",
             "RFC 5280 §5.3.1",

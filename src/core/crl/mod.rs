@@ -10,4 +10,4 @@ pub mod scope;
 mod write;
 
 pub use read::{CrlError, CrlRef, Entries, Entry, SignedCrl};
-pub use write::{Appearance, Crl, EXPIRED_CERTS_ON_CRL};
+pub use write::{Appearance, Crl, CrlPlan, EXPIRED_CERTS_ON_CRL};

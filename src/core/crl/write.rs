@@ -11,11 +11,19 @@ use crate::core::{
     time::{Calendar, Timestamp, Window},
 };
 
-/// What is to be on a CRL, besides the revocations.
+/// A CRL to be made: what is to be on it besides the revocations, and its number.
 #[derive(Clone, Debug)]
 pub struct Crl {
     /// Its number.
     pub number: CrlNumber,
+    /// All else.
+    pub plan: CrlPlan,
+}
+
+/// What is to be on a CRL, besides the revocations and its number, which is reserved when it is
+/// known that there is to be a CRL.
+#[derive(Clone, Debug)]
+pub struct CrlPlan {
     /// thisUpdate and nextUpdate.
     pub window: Window,
     /// What it is about.
@@ -45,7 +53,12 @@ pub struct Appearance {
     pub seq: u64,
 }
 
-impl Crl {
+impl CrlPlan {
+    /// The CRL with this number.
+    pub fn numbered(self, number: CrlNumber) -> Crl {
+        Crl { number, plan: self }
+    }
+
     /// Whether `status` stands on this CRL. RFC 5280 §3.3: "An entry MUST NOT be removed from the
     /// CRL until it appears on one regularly scheduled CRL issued beyond the revoked certificate's
     /// validity period."
@@ -69,19 +82,6 @@ impl Crl {
         all.into_iter().flatten().chain(changes)
     }
 
-    /// Writes the bytes to be signed.
-    pub fn draft(self, issuer: &Issuer, replica: &Replica) -> Draft<Self> {
-        let behind = write::value(tag::context(0), &[&self.extensions(issuer)]);
-        // RFC 5280 §5.1.2.6: "When there are no revoked certificates, the revoked certificates list
-        // MUST be absent."
-        let tbs = Tbs::around_list(&self.before_entries(issuer), &behind, |out| {
-            let mut writer = EntryWriter::new(out);
-            self.entries(replica).for_each(|status| writer.put(status));
-            writer.finish();
-        });
-        Draft::new(self, tbs, issuer.algorithm())
-    }
-
     /// The value of the issuing distribution point, if there is to be one.
     pub fn distribution_point(&self) -> Option<Vec<u8>> {
         // RFC 5280 §5.2.5: TRUE alone is encoded, and "at most one" of these stands there.
@@ -101,6 +101,23 @@ impl Crl {
             std::slice::from_ref(url),
         )])]))
     }
+}
+
+impl Crl {
+    /// Writes the bytes to be signed.
+    pub fn draft(self, issuer: &Issuer, replica: &Replica) -> Draft<Self> {
+        let behind = write::value(tag::context(0), &[&self.extensions(issuer)]);
+        // RFC 5280 §5.1.2.6: "When there are no revoked certificates, the revoked certificates list
+        // MUST be absent."
+        let tbs = Tbs::around_list(&self.before_entries(issuer), &behind, |out| {
+            let mut writer = EntryWriter::new(out);
+            self.plan
+                .entries(replica)
+                .for_each(|status| writer.put(status));
+            writer.finish();
+        });
+        Draft::new(self, tbs, issuer.algorithm())
+    }
 
     fn before_entries(&self, issuer: &Issuer) -> Vec<u8> {
         [
@@ -110,10 +127,10 @@ impl Crl {
             issuer.algorithm().identifier(),
             // RFC 5280 §5.1.2.3: byte for byte as in the CA certificate.
             issuer.name().to_vec(),
-            write::time(self.window.this()),
+            write::time(self.plan.window.this()),
             // RFC 5280 §5.1.2.5: "Conforming CRL issuers MUST include the nextUpdate field in all
             // CRLs."
-            write::time(self.window.next()),
+            write::time(self.plan.window.next()),
         ]
         .concat()
     }
@@ -129,14 +146,14 @@ impl Crl {
         );
         let number = write::extension(oid::CRL_NUMBER, false, &write::integer(self.number.get()));
         // RFC 5280 §5.2.5: "the issuing distribution point is a critical CRL extension".
-        let point = self.distribution_point().map_or(vec![], |point| {
+        let point = self.plan.distribution_point().map_or(vec![], |point| {
             write::extension(oid::ISSUING_DISTRIBUTION_POINT, true, &point)
         });
-        let expired = self.expired_since.map_or(vec![], |since| {
+        let expired = self.plan.expired_since.map_or(vec![], |since| {
             write::extension(EXPIRED_CERTS_ON_CRL, false, &write::generalized_time(since))
         });
         // RFC 5280 §5.2.4: "The delta CRL indicator is a critical CRL extension".
-        let base = self.delta.as_ref().map_or(vec![], |(base, _)| {
+        let base = self.plan.delta.as_ref().map_or(vec![], |(base, _)| {
             write::extension(
                 oid::DELTA_CRL_INDICATOR,
                 true,
@@ -144,7 +161,7 @@ impl Crl {
             )
         });
         // RFC 5280 §5.2.6: non-critical, and the syntax of cRLDistributionPoints.
-        let freshest = self.freshest_point().map_or(vec![], |points| {
+        let freshest = self.plan.freshest_point().map_or(vec![], |points| {
             write::extension(oid::FRESHEST_CRL, false, &points)
         });
         write::sequence(&[&authority, &number, &base, &point, &freshest, &expired])

@@ -269,7 +269,7 @@ impl Fleeting for Response<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::seal::Proven;
+    use crate::core::seal::{Compared, Proven};
 
     const STATUSES: [CertStatus; 5] = [
         CertStatus::Good,
@@ -337,6 +337,15 @@ mod tests {
                 });
             }
         }
+    }
+
+    fn compared(response: Response<'_>, reading: Reading) -> Compared<Response<'_>> {
+        response
+            .draft()
+            .lint(&reading)
+            .unwrap()
+            .compare(&())
+            .unwrap()
     }
 
     fn tbs(response: Response<'_>) -> Vec<u8> {
@@ -466,12 +475,8 @@ mod tests {
             .unwrap();
         with_response(|response| {
             let message = tbs(response);
-            let fleeting = key
-                .seal_fleeting(response.draft().lint(&Reading::Own).unwrap())
-                .unwrap();
-            let kept = key
-                .seal(response.draft().lint(&Reading::Both).unwrap(), &())
-                .unwrap();
+            let fleeting = key.seal_fleeting(compared(response, Reading::Own)).unwrap();
+            let kept = key.seal(compared(response, Reading::Both)).unwrap();
             for bytes in [fleeting.bytes(), kept.bytes()] {
                 let read: rasn_ocsp::OcspResponse = rasn::der::decode(bytes).unwrap();
                 assert_eq!(rasn::der::encode(&read).unwrap(), bytes);

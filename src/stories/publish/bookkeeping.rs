@@ -1,16 +1,17 @@
 //! What is written down of a CRL: its label, the index's row about it, and what stands beside it on
 //! the shelf.
 
-use super::{Pass, PublishError, World};
+use super::{Observed, Pass, PublishError, observed::Found};
 use crate::{
     ca::Ca,
     core::{
-        crl::{Crl, gate::Previous, scope::Scope},
+        crl::{Crl, scope::Scope},
         der::write,
         digest::sha256,
         journal::{change_set::ChainHash, replica::Replica},
         seal::Checked,
         serial::CrlNumber,
+        time::Timestamp,
     },
     store::{
         Version,
@@ -30,24 +31,23 @@ pub(super) fn label(checked: &Checked<Crl>, replica: &Replica) -> Label {
     }
 }
 
-/// What follows when a CRL is on the shelf.
-pub(super) async fn behind(
+/// Writes down a CRL that reached the shelf just now.
+pub(super) async fn record(
     pass: &mut Pass<'_>,
     checked: &Checked<Crl>,
     label: &Label,
 ) -> Result<(), PublishError> {
-    let crl = checked.document();
+    let Crl { number, plan } = checked.document();
     let published = Published {
         seq: label.seq,
         hash: pass.replica.head().hash,
         sha256: label.sha256.clone(),
-        this_update: crl.window.this(),
-        next_update: crl.window.next(),
+        this_update: plan.window.this(),
+        next_update: plan.window.next(),
         published_at: pass.now,
     };
-    confirm(pass, crl.scope, &published, crl.number)
-        .await
-        .map_err(PublishError::Confirm)
+    let confirmed = confirm(pass, plan.scope, published, *number).await;
+    confirmed.map_err(PublishError::Confirm)
 }
 
 /// Writes down what is on the shelf, if nobody did. Only the newest counts: a slower publisher does
@@ -55,7 +55,7 @@ pub(super) async fn behind(
 async fn confirm(
     pass: &mut Pass<'_>,
     scope: Scope,
-    published: &Published,
+    published: Published,
     number: CrlNumber,
 ) -> Result<(), DriverError> {
     let ca = pass.ca;
@@ -65,23 +65,18 @@ async fn confirm(
         let (row, version) = found.map_or((None, Version::Absent), |(row, version)| {
             (Some(row), version)
         });
-        let newer = row
-            .as_ref()
-            .and_then(|row| row.published.as_ref())
-            .is_some_and(|last| last.this_update > published.this_update || last == published);
-        if newer {
+        let last = row.as_ref().and_then(|row| row.published.as_ref());
+        if last.is_some_and(|last| last.this_update > published.this_update || *last == published) {
             return Ok(());
         }
-        let number = row.map_or(number, |row| row.number.max(number));
         let row = ScopeRow {
-            number,
+            number: row.map_or(number, |row| row.number.max(number)),
             published: Some(published.clone()),
         };
-        match ca
+        let put = ca
             .index
-            .put_scope(&ca.name, &key, row.clone(), version.clone())
-            .await
-        {
+            .put_scope(&ca.name, &key, row.clone(), version.clone());
+        match put.await {
             Err(error) if error.kind == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
             Ok(written) => {
@@ -94,42 +89,41 @@ async fn confirm(
     }
 }
 
-/// Finishes what a killed pass left undone: the index's row about the shelf, and what follows from
-/// the CRL.
-pub(super) async fn finish(pass: &mut Pass<'_>, world: &World<'_>) -> Result<(), PublishError> {
-    let previous = world.previous();
-    let (Some(found), Some(crl)) = (&world.found, previous.as_ref().map(Previous::crl)) else {
-        return Ok(());
-    };
-    let known = world.row.as_ref().and_then(|row| row.published.as_ref());
-    let label = found
-        .label
-        .as_ref()
-        .and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
-    if known.is_none_or(|known| known.sha256 != found.sha256)
-        && let (Some((seq, hash)), Some(number), Some(next_update)) =
-            (label, crl.number(), crl.next_update)
-    {
-        let this_update = crl.this_update;
-        let sha256 = found.sha256.clone();
-        let published = Published {
-            seq,
-            hash,
-            sha256,
-            this_update,
-            next_update,
-            published_at: pass.now,
+impl Pass<'_> {
+    /// Finishes what a killed pass left undone: the index's row about the shelf, and what follows
+    /// from the CRL. A dry run writes nothing.
+    pub(super) async fn finish(&mut self, observed: &Observed<'_>) -> Result<(), PublishError> {
+        let Some(found) = observed.found().filter(|_| !self.options.dry_run) else {
+            return Ok(());
         };
-        confirm(pass, world.scope, &published, number)
-            .await
-            .map_err(PublishError::Confirm)?;
+        let published = observed.row.as_ref().and_then(|row| row.published.as_ref());
+        if published.is_none_or(|published| published.sha256 != found.sha256)
+            && let Some((number, published)) = unrecorded(found, self.now)
+        {
+            let confirmed = confirm(self, observed.scope, published, number).await;
+            confirmed.map_err(PublishError::Confirm)?;
+        }
+        if observed.scope != Scope::Full {
+            return Ok(());
+        }
+        let derived = derive(self.ca, found.crl.bytes(), false).await;
+        derived.map_err(PublishError::Replace)
     }
-    match world.scope {
-        Scope::Full => derive(pass.ca, found.crl.bytes(), false)
-            .await
-            .map_err(PublishError::Replace),
-        Scope::Delta | Scope::Shard(_) => Ok(()),
-    }
+}
+
+/// What the index's row would say of a CRL, as far as its writer said from what it was made.
+fn unrecorded(found: &Found, now: Timestamp) -> Option<(CrlNumber, Published)> {
+    let (previous, label) = (found.previous()?, found.label()?);
+    let crl = previous.crl();
+    let published = Published {
+        seq: label.seq,
+        hash: ChainHash::from_hex(&label.hash)?,
+        sha256: found.sha256.clone(),
+        this_update: crl.this_update,
+        next_update: crl.next_update?,
+        published_at: now,
+    };
+    Some((crl.number()?, published))
 }
 
 const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");
@@ -139,9 +133,10 @@ const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");
 pub(super) async fn derive(ca: &Ca, crl: &[u8], is_new: bool) -> Result<(), DriverError> {
     let pem = write::pem("X509 CRL", crl).into_bytes();
     if pem.len() as u64 > MOST_OCTETS {
+        let (issuer, octets) = (&ca.name, pem.len());
         tracing::warn!(
-            issuer = ca.name,
-            octets = pem.len(),
+            issuer,
+            octets,
             "the PEM twin of the CRL is too large, and left as it is"
         );
     } else if is_new {
@@ -149,11 +144,8 @@ pub(super) async fn derive(ca: &Ca, crl: &[u8], is_new: bool) -> Result<(), Driv
     } else {
         ca.shelf.keep_derived(PEM.0, PEM.1, pem).await?;
     }
+    let certificate = ca.issuer.certificate().der.clone();
     ca.shelf
-        .keep_derived(
-            ".cer",
-            "application/pkix-cert",
-            ca.issuer.certificate().der.clone(),
-        )
+        .keep_derived(".cer", "application/pkix-cert", certificate)
         .await
 }

@@ -1,11 +1,8 @@
 //! Sharded CRLs: one after the other, so that only one is in memory.
 
-use super::{Issued, Outcome, Pass, PublishError, Reason, World, bookkeeping, issue, plan};
+use super::{Became, Observed, Outcome, Pass, PublishError, plan, publish_scope};
 use crate::{
-    core::crl::{
-        Crl,
-        scope::{MAX_SHARDS, Scope, Shard},
-    },
+    core::crl::scope::{MAX_SHARDS, Scope, Shard},
     store::{Version, error::ErrorKind, index::ScopeRow},
 };
 
@@ -14,72 +11,37 @@ pub(super) async fn publish(
     pass: &mut Pass<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), PublishError> {
-    if pass.ca.crl.shards().next().is_some() || outcome.published {
+    if pass.ca.crl.shards().next().is_some() || outcome.became.is_published() {
         same_count(pass).await?;
     }
-    let mut refused = None;
+    let mut refused = vec![];
     for shard in pass.ca.crl.shards() {
-        let world = World::read(pass.ca, Scope::Shard(shard)).await?;
-        outcome.healed.extend(world.healed.iter().cloned());
-        let previous = world.previous();
-        let crl = plan::plan(pass, world.scope, previous.as_ref())?;
-        let reason = plan::due(pass, &crl, previous.as_ref(), &world);
-        if reason == Reason::NotDue {
-            if !pass.options.dry_run {
-                bookkeeping::finish(pass, &world).await?;
+        let observed = Observed::read(pass.ca, Scope::Shard(shard)).await?;
+        outcome.healed.extend(observed.damage.iter().cloned());
+        let decision = plan::decide(pass, &observed)?;
+        match publish_scope(pass, &observed, decision, None).await {
+            Ok(issued) => {
+                let became = issued.became();
+                outcome.add(issued.number(), issued);
+                if became == Became::LostRace {
+                    return Ok(());
+                }
             }
-            continue;
-        }
-        let Some(number) = pass.reserve(world.number()).await? else {
-            outcome.reason = Reason::LostRace;
-            return Ok(());
-        };
-        let issued = match issue(pass, Crl { number, ..crl }, &world, None).await {
-            Ok(issued) => issued,
             // The others are no worse for it.
-            Err(error) => {
-                refused = refused.or(Some(error));
-                continue;
-            }
-        };
-        outcome.number = outcome.number.max(Some(number));
-        outcome.add(&issued);
-        match issued {
-            Issued::Out(..) if !outcome.published => {
-                (outcome.published, outcome.reason) = (true, reason)
-            }
-            Issued::Dry(_) if outcome.reason == Reason::NotDue => outcome.reason = reason,
-            Issued::Lost => {
-                outcome.reason = Reason::LostRace;
-                return Ok(());
-            }
-            Issued::Out(..) | Issued::Dry(_) => {}
+            Err(error) => refused.push(error),
         }
     }
-    match refused {
-        Some(error) if outcome.published => outcome.trouble(error.to_string()),
-        Some(error) => return Err(error),
-        None => {}
+    if outcome.became.is_published() {
+        outcome.troubles.append(&mut refused);
     }
-    Ok(())
+    refused.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// A certificate names its shard for life, so the number of shards stays what it was when there
-/// first were any (Mozilla policy §6.1.2, BR §7.2). The index has a row for each shard, the last
-/// one's made first: the highest tells.
+/// first were any (Mozilla policy §6.1.2, BR §7.2).
 async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
-    let ca = pass.ca;
-    let mut was = 1;
-    let mut count = MAX_SHARDS;
-    while count > 1 && was == 1 {
-        if let Some(last) = Shard::all(count).next_back()
-            && row(pass, last).await?.is_some()
-        {
-            was = count;
-        }
-        count /= 2;
-    }
-    if was == ca.crl.shards {
+    let was = count_so_far(pass).await?;
+    if was == pass.ca.crl.shards {
         return Ok(());
     }
     if was > 1 {
@@ -88,13 +50,36 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
     if pass.options.dry_run {
         return Ok(());
     }
-    let number = pass
-        .line
-        .row
-        .as_ref()
-        .map(|row| row.number)
-        .or(pass.line.number);
-    let Some(number) = number else { return Ok(()) };
+    begin(pass).await
+}
+
+/// How many shards there were; 1 without any. The index has a row for each, the last one's made
+/// first: the highest tells.
+async fn count_so_far(pass: &Pass<'_>) -> Result<u16, PublishError> {
+    let mut count = MAX_SHARDS;
+    while count > 1 {
+        if let Some(last) = Shard::all(count).next_back()
+            && has_row(pass, last).await?
+        {
+            return Ok(count);
+        }
+        count /= 2;
+    }
+    Ok(1)
+}
+
+async fn has_row(pass: &Pass<'_>, shard: Shard) -> Result<bool, PublishError> {
+    let key = Scope::Shard(shard).key();
+    let found = pass.ca.index.scope(&pass.ca.name, &key).await;
+    Ok(found.map_err(PublishError::Number)?.is_some())
+}
+
+/// Makes a row for each shard, the last one's first.
+async fn begin(pass: &Pass<'_>) -> Result<(), PublishError> {
+    let ca = pass.ca;
+    let Some(number) = pass.line.last() else {
+        return Ok(());
+    };
     for shard in ca.crl.shards().rev() {
         let (key, empty) = (
             Scope::Shard(shard).key(),
@@ -103,11 +88,8 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
                 published: None,
             },
         );
-        match ca
-            .index
-            .put_scope(&ca.name, &key, empty, Version::Absent)
-            .await
-        {
+        let put = ca.index.put_scope(&ca.name, &key, empty, Version::Absent);
+        match put.await {
             Err(error) if error.kind != ErrorKind::Conflict => {
                 return Err(PublishError::Number(error));
             }
@@ -115,13 +97,4 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
         }
     }
     Ok(())
-}
-
-async fn row(pass: &Pass<'_>, shard: Shard) -> Result<Option<ScopeRow>, PublishError> {
-    let found = pass
-        .ca
-        .index
-        .scope(&pass.ca.name, &Scope::Shard(shard).key())
-        .await;
-    Ok(found.map_err(PublishError::Number)?.map(|(row, _)| row))
 }

@@ -429,13 +429,18 @@ fn seal(
         let (key, told) = (&credential.key, |error: &dyn std::fmt::Display| {
             error.to_string()
         });
-        let checked = if purpose == Purpose::Fleeting {
-            key.seal_fleeting(draft.lint(&Reading::Own).map_err(|error| told(&error))?)
+        let is_fleeting = purpose == Purpose::Fleeting;
+        let reading = if is_fleeting {
+            Reading::Own
         } else {
-            key.seal(
-                draft.lint(&Reading::Both).map_err(|error| told(&error))?,
-                &(),
-            )
+            Reading::Both
+        };
+        let linted = draft.lint(&reading).map_err(|error| told(&error))?;
+        // There is nothing before it: each answer stands alone.
+        let compared = linted.compare(&()).map_err(|error| told(&error))?;
+        let checked = match is_fleeting {
+            true => key.seal_fleeting(compared),
+            false => key.seal(compared),
         };
         checked
             .map(|checked| checked.shared())

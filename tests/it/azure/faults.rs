@@ -2,6 +2,7 @@
 
 use std::{thread, time::Duration};
 
+use rescind::store::error::Chain;
 use rescind::stories::publish::Options;
 
 use super::{
@@ -15,10 +16,11 @@ async fn work(deployment: &Deployment, serial: &str, history: &mut History) -> R
     revoke(deployment, serial).await?;
     // From here on somebody counts on it.
     history.acknowledge(serial);
-    pass(deployment, Options::default())
-        .await?
-        .trouble
-        .map_or(Ok(()), Err)
+    let outcome = pass(deployment, Options::default()).await?;
+    match outcome.troubles.first() {
+        None => Ok(()),
+        Some(trouble) => Err(format!("{}", Chain(trouble))),
+    }
 }
 
 /// Once more, with nothing in the way.
@@ -31,7 +33,7 @@ async fn repair(deployment: &Deployment, serial: &str, history: &mut History, wh
     let outcome = pass(deployment, Options::default())
         .await
         .unwrap_or_else(|error| panic!("{what}: publish: {error}"));
-    assert_eq!(outcome.trouble, None, "{what}");
+    assert!(outcome.troubles.is_empty(), "{what}: {outcome:?}");
     history.holds(deployment, what);
 }
 

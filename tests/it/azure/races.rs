@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind::stories::publish::{Options, Reason};
+use rescind::stories::publish::{Became, Options};
 
 use super::{
     Deployment,
@@ -36,7 +36,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
             let (revoked, (one, two)) = tokio::join!(revoke(&deployment, &serial), passes);
             revoked.unwrap();
             for outcome in [one.unwrap(), two.unwrap()] {
-                if outcome.published {
+                if outcome.became.is_published() {
                     let number = outcome.number.unwrap().get();
                     assert!(
                         numbers.insert(number),
@@ -44,7 +44,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
                     );
                     won += 1;
                 } else {
-                    assert_eq!(outcome.reason, Reason::LostRace);
+                    assert_eq!(outcome.became, Became::LostRace);
                     lost += 1;
                 }
             }
@@ -59,7 +59,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
         // A pass after everything lists everything, above everything.
         let last = pass(&deployment, Options::default()).await.unwrap();
         assert!(
-            last.published || deployment.crl().list().len() as u64 == ROUNDS,
+            last.became.is_published() || deployment.crl().list().len() as u64 == ROUNDS,
             "{last:?}"
         );
         history.holds(&deployment, "at the end");

@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use rescind::core::{
     certificate::Certificate,
     crl::{
-        Appearance, Crl, CrlRef,
+        Appearance, Crl, CrlPlan, CrlRef,
         delta::{self, Neighbours},
         gate::Previous,
         lint::{CrlBefore, CrlSource},
@@ -153,15 +153,19 @@ impl World {
     }
 
     /// The plan of the good CRL.
-    pub(super) fn plan(&self, good: Good) -> Crl {
+    pub(super) fn crl(&self, good: Good) -> Crl {
+        let number = if good == Good::Previous {
+            NUMBER - 1
+        } else {
+            NUMBER
+        };
+        self.plan(good).numbered(CrlNumber::known(number))
+    }
+
+    fn plan(&self, good: Good) -> CrlPlan {
         let url = |name: &str| format!("http://pki.contoso.example/crl/golden{name}.crl");
         let this = at(if good == Good::Previous { BEFORE } else { THIS });
-        let full = Crl {
-            number: CrlNumber::known(if good == Good::Previous {
-                NUMBER - 1
-            } else {
-                NUMBER
-            }),
+        let full = CrlPlan {
             window: Window::new(this, this.after(Duration::from_secs(7 * 86_400))).unwrap(),
             scope: Scope::Full,
             distribution_points: vec![url("")],
@@ -178,7 +182,7 @@ impl World {
             Good::Full | Good::Empty | Good::Previous => full,
             Good::Shard => {
                 let scope = Scope::Shard(Shard::of(&Serial::from_hex("1100").unwrap(), 4));
-                Crl {
+                CrlPlan {
                     scope,
                     distribution_points: vec![url("/00")],
                     freshest: None,
@@ -198,7 +202,7 @@ impl World {
                     &base,
                     &CrlRef::read(&previous).unwrap(),
                 );
-                Crl {
+                CrlPlan {
                     scope: Scope::Delta,
                     freshest: None,
                     delta: Some((base, rows)),
@@ -212,7 +216,7 @@ impl World {
     pub(super) fn bytes(&self, good: Good) -> Vec<u8> {
         let source = self.source(good);
         let linted = self
-            .plan(good)
+            .crl(good)
             .draft(source.issuer, source.replica)
             .lint(&source)
             .unwrap();
@@ -221,7 +225,7 @@ impl World {
 
     /// What the linter finds in these bytes, which are to be that good CRL.
     pub(super) fn lint(&self, good: Good, bytes: &[u8]) -> Findings {
-        self.plan(good).lint(bytes, &self.source(good))
+        self.crl(good).lint(bytes, &self.source(good))
     }
 
     /// What the comparison of a full CRL with the one before it finds. `bytes` are one of the two.
@@ -243,7 +247,7 @@ impl World {
             neighbours: None,
             accepted: None,
         };
-        self.plan(Good::Full).compare(new, &before)
+        self.crl(Good::Full).compare(new, &before)
     }
 
     /// What the comparison of a delta CRL with its full CRLs finds.
@@ -260,6 +264,6 @@ impl World {
             neighbours: Some(neighbours),
             accepted: None,
         };
-        self.plan(good).compare(bytes, &before)
+        self.crl(good).compare(bytes, &before)
     }
 }

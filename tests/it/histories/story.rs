@@ -11,12 +11,12 @@ use std::{
 use rescind::{
     ca::Ca,
     core::{
-        revocation::{Action, Reason as Why, Request},
+        revocation::{Action, Reason, Request},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
     stories::{
-        publish::{Outcome, Reason},
+        publish::{Became, Outcome},
         revoke::{self, Author},
     },
 };
@@ -275,7 +275,7 @@ impl World {
         self.finish(&mut pass);
         let shot = self.look(pass.began)?;
         let is_done = |outcome: &rescind::stories::publish::Outcome| {
-            outcome.reason != Reason::LostRace && outcome.trouble.is_none()
+            outcome.became != Became::LostRace && outcome.troubles.is_empty()
         };
         let repaired = pass
             .done
@@ -307,7 +307,9 @@ impl World {
             }
             let shot = self.look(since)?;
             match &pass.done {
-                Some(Ok(outcome)) if outcome.published && outcome.trouble.is_none() => {
+                Some(Ok(outcome))
+                    if outcome.became.is_published() && outcome.troubles.is_empty() =>
+                {
                     // The other one may have gone on with the delta CRL and the shards.
                     self.checker.passed(pass.began, &shot, &[Kind::Full])?;
                 }
@@ -443,19 +445,19 @@ impl World {
                 revoke(
                     ago.map_or(now, before),
                     ago.is_some(),
-                    Why::Superseded,
+                    Reason::Superseded,
                     false,
                 ),
                 ending(end),
             ),
             Change::Hold(serial, end) => (
                 serial,
-                revoke(now, false, Why::CertificateHold, false),
+                revoke(now, false, Reason::CertificateHold, false),
                 ending(end),
             ),
             Change::Amend(serial, ago) => (
                 serial,
-                revoke(before(ago), true, Why::KeyCompromise, true),
+                revoke(before(ago), true, Reason::KeyCompromise, true),
                 None,
             ),
             Change::Release(serial) => (serial, Action::Release, None),
@@ -497,7 +499,7 @@ fn open(dir: &Path, settings: Settings) -> [Ca; 2] {
 }
 
 fn is_complete(outcome: &Outcome) -> bool {
-    outcome.reason != Reason::LostRace && outcome.trouble.is_none()
+    outcome.became != Became::LostRace && outcome.troubles.is_empty()
 }
 
 /// Every CRL in the archive, the older ones of each kind first.

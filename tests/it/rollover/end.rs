@@ -4,7 +4,7 @@
 use rescind::{
     server::health::{self, Problem},
     stories::{
-        publish::{self, Options, Outcome, PublishError, Reason},
+        publish::{self, Became, Options, Outcome, PublishError, Why},
         respond::{Answer, Responder},
     },
 };
@@ -55,13 +55,19 @@ fn the_last_crls_are_made_before_the_end_and_outlive_it() {
     );
 
     let near = end - 3 * DAY;
-    assert_eq!(pass(&site, near).unwrap().reason, Reason::Refresh);
+    assert_eq!(
+        pass(&site, near).unwrap().became,
+        Became::Published(Why::Refresh)
+    );
     assert_eq!(next_update(&site.crl()), end + 365 * DAY);
     // Such a CRL is not made again at every tick.
-    assert_eq!(pass(&site, near + 60).unwrap().reason, Reason::NotDue);
+    assert_eq!(pass(&site, near + 60).unwrap().became, Became::NotDue);
     // Nor is it the last word: what is revoked until the end is on the one that stays.
     site.revoke("0a02", "keyCompromise");
-    assert_eq!(pass(&site, end - 60).unwrap().reason, Reason::Changed);
+    assert_eq!(
+        pass(&site, end - 60).unwrap().became,
+        Became::Published(Why::Changed)
+    );
     let last = site.crl();
     assert_eq!(
         (last.serials().len(), next_update(&last)),
@@ -107,7 +113,7 @@ fn the_last_deltas_and_shards_outlive_the_ca_too() {
         assert_eq!(next_update(&shelf(&site, file)), end + 365 * DAY, "{file}");
     }
     assert_eq!(shelf(&site, "-delta.crl").number(), site.crl().number());
-    assert_eq!(pass(&site, end - 3500).unwrap().reason, Reason::NotDue);
+    assert_eq!(pass(&site, end - 3500).unwrap().became, Became::NotDue);
 }
 
 #[test]
@@ -124,8 +130,8 @@ fn a_renewed_certificate_takes_the_last_crl_back() {
     assert_eq!(next_update(&last), end + 365 * DAY);
     renew(&site, "ca.key.pem");
     assert_eq!(
-        pass(&site, end - DAY + 60).unwrap().reason,
-        Reason::Configuration
+        pass(&site, end - DAY + 60).unwrap().became,
+        Became::Published(Why::Configuration)
     );
     assert!(site.crl().number() > last.number());
     assert!(next_update(&site.crl()) < end + 7 * DAY);
@@ -180,7 +186,7 @@ fn after_the_end_nothing_is_signed_and_the_last_crl_stays() {
     for later in [1, DAY, 364 * DAY] {
         // The timer goes on; that there is nothing to do is no failure that somebody must look at.
         let outcome = pass(&site, end + later).unwrap();
-        assert_eq!((outcome.published, outcome.reason), (false, Reason::Ended));
+        assert_eq!(outcome.became, Became::Ended);
         assert_eq!(outcome.number.map(|number| number.get()), number);
     }
     // But that the last CRL went stale is one.

@@ -6,7 +6,7 @@ use rescind::{
     ca::Ca,
     core::{
         crl::{
-            Crl,
+            Crl, CrlPlan,
             lint::{CrlBefore, CrlSource},
             scope::{Contains, Scope},
         },
@@ -187,8 +187,7 @@ impl Place for InAzure {
 pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
     let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
     let now = at(support::now());
-    let crl = Crl {
-        number: CrlNumber::known(number),
+    let plan = CrlPlan {
         window: Window::new(now.before(ca.crl.backdate), now.after(ca.crl.validity)).unwrap(),
         scope: Scope::Full,
         distribution_points: vec![],
@@ -203,15 +202,18 @@ pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
         replica: &replica,
         now,
     };
-    let linted = crl.draft(&ca.issuer, &replica).lint(&source).unwrap();
-    let signed = ca.signer().unwrap().sign(linted).await.unwrap();
+    let draft = plan
+        .numbered(CrlNumber::known(number))
+        .draft(&ca.issuer, &replica);
     let before = CrlBefore {
         previous: None,
         replica: &replica,
         neighbours: None,
         accepted: None,
     };
-    let checked = signed.check(ca.issuer.key(), &before).unwrap();
+    let compared = draft.lint(&source).unwrap().compare(&before).unwrap();
+    let signed = ca.signer().unwrap().sign(compared).await.unwrap();
+    let checked = signed.check(ca.issuer.key(), &source, &before).unwrap();
     let head = replica.head();
     let label = Label {
         number,

@@ -27,7 +27,7 @@ use crate::{
     ca::{Ca, open::CaError},
     config::{
         Config,
-        settings::{PREFIX, Values},
+        values::{PREFIX, Values},
     },
     core::time::Timestamp,
     http::functions,

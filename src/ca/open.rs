@@ -6,7 +6,7 @@ use super::{
     Ca, Key, credential::Credentials, index::Index, shelf::Shelf, state::Checkpoints, store::Store,
 };
 use crate::{
-    azure::{Azure, blob::Container, table::Table, vault::Vault},
+    azure::{self, Azure, blob::Container, table::Table, vault::Vault},
     config::{Config, IssuerConfig, Location},
     core::{certificate::Certificate, issuer::Issuer},
     local::{directory::Directory, sqlite::Sqlite},
@@ -44,6 +44,18 @@ pub enum CaError {
     /// A store cannot be opened.
     #[error(transparent)]
     Driver(#[from] DriverError),
+}
+
+/// The way to Azure, if anything configured is there. The environment's variables say who this
+/// process is.
+pub fn azure_of(
+    config: &Config,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Option<Arc<Azure>>, DriverError> {
+    match config.needs_azure() {
+        true => Azure::new(&environment.collect(), azure::transport()?).map(Some),
+        false => Ok(None),
+    }
 }
 
 impl Ca {

@@ -23,8 +23,10 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    azure::{self, Azure},
-    ca::{Ca, open::CaError},
+    ca::{
+        Ca,
+        open::{CaError, azure_of},
+    },
     config::{
         Config,
         values::{PREFIX, Values},
@@ -283,16 +285,9 @@ impl Context {
 }
 
 async fn open(config: &Config) -> Result<Vec<Ca>, Failure> {
-    let azure = match config.needs_azure() {
-        true => {
-            let environment = std::env::vars_os().filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.into_string().ok()?))
-            });
-            let transport = azure::transport().map_err(Failure::failed)?;
-            Some(Azure::new(&environment.collect(), transport).map_err(Failure::failed)?)
-        }
-        false => None,
-    };
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let azure = azure_of(config, environment).map_err(Failure::failed)?;
     Ca::open_all(config, azure.as_ref())
         .await
         .map_err(|error| match error {

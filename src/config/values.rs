@@ -66,14 +66,14 @@ pub enum ValuesError {
     },
 }
 
-/// A value: one text, or a list of them.
-type Value = (Vec<String>, Source);
+/// What was given for a key: one text, or a list of them.
+type Given = (Vec<String>, Source);
 
 /// Values by path, with issuers counted: `issuer.0.crl.validity`.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
-    given: BTreeMap<String, Value>,
-    defaults: BTreeMap<String, Value>,
+    given: BTreeMap<String, Given>,
+    defaults: BTreeMap<String, Given>,
     issuers: usize,
     aliases: usize,
 }

@@ -6,7 +6,7 @@ use super::{
     Ca, Key, credential::Credentials, index::Index, shelf::Shelf, state::Checkpoints, store::Store,
 };
 use crate::{
-    azure::{self, Azure, blob::Container, table::Table, vault::Vault},
+    azure::{self, Azure, blob::Container, identity::Environment, table::Table, vault::Vault},
     config::{Config, IssuerConfig, Location},
     core::{certificate::Certificate, issuer::Issuer},
     local::{directory::Directory, sqlite::Sqlite},
@@ -46,19 +46,16 @@ pub enum CaError {
     Driver(#[from] DriverError),
 }
 
-/// The way to Azure, if anything configured is there. The environment's variables say who this
-/// process is.
-pub fn azure_of(
-    config: &Config,
-    environment: impl Iterator<Item = (String, String)>,
-) -> Result<Option<Arc<Azure>>, DriverError> {
-    match config.needs_azure() {
-        true => Azure::new(&environment.collect(), azure::transport()?).map(Some),
-        false => Ok(None),
-    }
-}
-
 impl Ca {
+    /// Opens every configured issuer, as who the environment says that we are to Azure.
+    pub async fn open_as(config: &Config, environment: &Environment) -> Result<Vec<Self>, CaError> {
+        let azure = match config.needs_azure() {
+            true => Some(Azure::new(environment, azure::transport()?)?),
+            false => None,
+        };
+        Self::open_all(config, azure.as_ref()).await
+    }
+
     /// Opens every configured issuer. `azure` is needed where the configuration names something in
     /// Azure.
     pub async fn open_all(

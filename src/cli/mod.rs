@@ -23,10 +23,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    ca::{
-        Ca,
-        open::{CaError, azure_of},
-    },
+    ca::{Ca, open::CaError},
     config::{
         Config,
         values::{PREFIX, Values},
@@ -287,8 +284,7 @@ impl Context {
 async fn open(config: &Config) -> Result<Vec<Ca>, Failure> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let azure = azure_of(config, environment).map_err(Failure::failed)?;
-    Ca::open_all(config, azure.as_ref())
+    Ca::open_as(config, &environment.collect())
         .await
         .map_err(|error| match error {
             CaError::Certificate { .. } | CaError::Twice { .. } => Failure::usage(error),

@@ -205,9 +205,14 @@ pub enum ConfigError {
         /// What is wrong with it, and what would be right.
         what: String,
     },
-    /// Values contradict each other, or one is missing.
-    #[error("{0}")]
-    Whole(String),
+    /// There is nothing to do.
+    #[error(
+        "no issuer is configured; add an [[issuer]] with name, certificate, key and credential"
+    )]
+    NoIssuer,
+    /// Two issuers would share their rows and files.
+    #[error("two issuers are named {0:?}; names must differ")]
+    SameName(String),
 }
 
 impl Config {

@@ -159,16 +159,11 @@ impl Read<'_> {
             .map(|at| self.issuer(at, public_url))
             .collect::<Result<_, _>>()?;
         if issuers.is_empty() {
-            let what = "no issuer is configured; add an [[issuer]] with name, certificate, key and \
-                        credential";
-            return Err(ConfigError::Whole(what.to_owned()));
+            return Err(ConfigError::NoIssuer);
         }
         for (at, issuer) in issuers.iter().enumerate() {
             if issuers[..at].iter().any(|other| other.name == issuer.name) {
-                return Err(ConfigError::Whole(format!(
-                    "two issuers are named {:?}; names must differ",
-                    issuer.name
-                )));
+                return Err(ConfigError::SameName(issuer.name.clone()));
             }
         }
         Ok(issuers)

@@ -25,7 +25,7 @@ use aws_lc_rs::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use rescind::{
     ca::Ca,
-    config::{Config, settings::Values},
+    config::{Config, values::Values},
     core::{
         der::{oid, tag, write},
         key_pair::{self, NewKey},

@@ -6,7 +6,7 @@ use super::{
     Ca, Key, credential::Credentials, index::Index, shelf::Shelf, state::Checkpoints, store::Store,
 };
 use crate::{
-    azure::{Azure, blob::Container, table::Table, vault::Vault},
+    azure::{self, Azure, blob::Container, identity::Environment, table::Table, vault::Vault},
     config::{Config, IssuerConfig, Location},
     core::{certificate::Certificate, issuer::Issuer},
     local::{directory::Directory, sqlite::Sqlite},
@@ -47,6 +47,15 @@ pub enum CaError {
 }
 
 impl Ca {
+    /// Opens every configured issuer, as who the environment says that we are to Azure.
+    pub async fn open_as(config: &Config, environment: &Environment) -> Result<Vec<Self>, CaError> {
+        let azure = match config.needs_azure() {
+            true => Some(Azure::new(environment, azure::transport()?)?),
+            false => None,
+        };
+        Self::open_all(config, azure.as_ref()).await
+    }
+
     /// Opens every configured issuer. `azure` is needed where the configuration names something in
     /// Azure.
     pub async fn open_all(

@@ -1,32 +1,26 @@
 //! `rescind demo`: a CA, three certificates, a CRL and OCSP, in one minute and one folder.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
-};
+mod certificates;
 
-use clap::Args;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CrlDistributionPoint, CustomExtension,
-    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SerialNumber,
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
 };
 
 use super::{Context, Failure, now, print, serve};
 use crate::{
     ca::{Ca, open::read_certificate},
-    core::{
-        der::{oid, tag, write},
-        revocation::Reason,
-        serial::Serial,
-    },
-    local::directory::write_durably,
+    core::revocation::Reason,
     stories::{
         publish::{self, Options},
         revoke::{self, Author},
         schema::{self, Revocation},
     },
 };
+use clap::Args;
 
 /// `rescind demo`.
 #[derive(Debug, Args)]
@@ -38,7 +32,6 @@ pub(super) struct Demo {
 
 const NAME: &str = "demo";
 const PORT: u16 = 8080;
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Demo {
     pub(super) async fn run(self) -> Result<(), Failure> {
@@ -90,69 +83,26 @@ fn make(dir: &Path, address: SocketAddr) -> Result<(), Box<dyn std::error::Error
         .into());
     }
     std::fs::create_dir_all(dir)?;
-    let put =
-        |name: &str, text: &str, mode| write_durably(&dir.join(name), text.as_bytes(), mode, false);
-    let mut params = params("rescind demo CA", 365)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    put("ca.pem", &ca.pem(), 0o644)?;
-    put("ca.key.pem", &ca.key().serialize_pem(), 0o600)?;
+    let now = now();
+    let ca = certificates::root("rescind demo CA", now)?;
+    put(dir, "ca.pem", &ca.certificate, 0o644)?;
+    put(dir, "ca.key.pem", &ca.key, 0o600)?;
     for name in ["good", "revoked", "held"] {
-        let key = KeyPair::generate()?;
-        let certificate = leaf(name, address)?.signed_by(&key, &ca)?;
-        put(&format!("{name}.pem"), &certificate.pem(), 0o644)?;
-        put(&format!("{name}.key.pem"), &key.serialize_pem(), 0o600)?;
+        let leaf = certificates::leaf(&ca, &format!("{name}.demo.example"), address, now)?;
+        put(dir, &format!("{name}.pem"), &leaf.certificate, 0o644)?;
+        put(dir, &format!("{name}.key.pem"), &leaf.key, 0o600)?;
     }
-    // Last: a folder with it is a whole demo.
-    put("rescind.toml", &configuration(address), 0o644)?;
+    // Last, and whole: a folder with it is a whole demo.
+    put(dir, "rescind.toml.new", &configuration(address), 0o644)?;
+    std::fs::rename(dir.join("rescind.toml.new"), dir.join("rescind.toml"))?;
     Ok(())
 }
 
-fn params(name: &str, days: u32) -> Result<CertificateParams, Box<dyn std::error::Error>> {
-    let mut params = CertificateParams::new(vec![])?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    let mut random = [0; 16];
-    aws_lc_rs::rand::fill(&mut random)?;
-    let serial = Serial::from_random(random);
-    params.serial_number = Some(SerialNumber::from_slice(&serial.octets()[4..]));
-    params.not_before = (SystemTime::now() - DAY).into();
-    params.not_after = (SystemTime::now() + DAY * days).into();
-    Ok(params)
-}
-
-/// A certificate with our CDP and AIA in it.
-fn leaf(name: &str, address: SocketAddr) -> Result<CertificateParams, Box<dyn std::error::Error>> {
-    let mut params = params(&format!("{name}.demo.example"), 90)?;
-    params.subject_alt_names = vec![rcgen::SanType::DnsName(
-        format!("{name}.demo.example").try_into()?,
-    )];
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
-    params.use_authority_key_identifier_extension = true;
-    let uris = vec![format!("http://{address}/crl/{NAME}.crl")];
-    params.crl_distribution_points = vec![CrlDistributionPoint { uris }];
-    let description = |method: &[u8], url: String| {
-        let method = write::value(tag::OID, &[method]);
-        write::sequence(&[
-            &method,
-            &write::value(tag::context_primitive(6), &[url.as_bytes()]),
-        ])
-    };
-    // RFC 5280 §4.2.2.1.
-    let access = write::sequence(&[
-        &description(oid::OCSP, format!("http://{address}/ocsp")),
-        &description(oid::CA_ISSUERS, format!("http://{address}/ca/{NAME}.cer")),
-    ]);
-    params.custom_extensions = vec![CustomExtension::from_oid_content(
-        &[1, 3, 6, 1, 5, 5, 7, 1, 1],
-        access,
-    )];
-    Ok(params)
+/// Writes a file that is not there yet.
+fn put(dir: &Path, name: &str, text: &str, mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    options.open(dir.join(name))?.write_all(text.as_bytes())
 }
 
 fn configuration(address: SocketAddr) -> String {

@@ -23,11 +23,10 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    azure::{self, Azure},
     ca::{Ca, open::CaError},
     config::{
         Config,
-        settings::{PREFIX, Values},
+        values::{PREFIX, Values},
     },
     core::time::Timestamp,
     http::functions,
@@ -283,17 +282,9 @@ impl Context {
 }
 
 async fn open(config: &Config) -> Result<Vec<Ca>, Failure> {
-    let azure = match config.needs_azure() {
-        true => {
-            let environment = std::env::vars_os().filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.into_string().ok()?))
-            });
-            let transport = azure::transport().map_err(Failure::failed)?;
-            Some(Azure::new(&environment.collect(), transport).map_err(Failure::failed)?)
-        }
-        false => None,
-    };
-    Ca::open_all(config, azure.as_ref())
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ca::open_as(config, &environment.collect())
         .await
         .map_err(|error| match error {
             CaError::Certificate { .. } | CaError::Twice { .. } => Failure::usage(error),

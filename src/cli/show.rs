@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Context, Failure, now, print, print_json};
 use crate::stories::replicate;
 use crate::{
-    config::settings::{Source, shown},
+    config::values::{Source, shown},
     core::{
         crl::scope::{Scope, Shard},
         journal::change_set::Linked,

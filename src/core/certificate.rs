@@ -1,4 +1,7 @@
-//! An X.509 certificate, as far as revocation needs to look into it.
+//! An X.509 certificate, as far as revocation needs to look into it, and how a new one is written
+//! ([`mod@write`]).
+
+pub mod write;
 
 use der::Decode;
 use x509_cert::ext::pkix;
@@ -39,11 +42,11 @@ pub struct Certificate {
     /// Whether the extended key usage names OCSPSigning.
     pub ocsp_signing: bool,
     /// The signature's AlgorithmIdentifier, the signed bytes, and the signature.
-    signed: Signed,
+    signed: SignedMessage,
 }
 
 #[derive(Clone, Debug)]
-struct Signed {
+struct SignedMessage {
     algorithm: Vec<u8>,
     message: Vec<u8>,
     signature: Vec<u8>,
@@ -140,7 +143,7 @@ impl Certificate {
                 .get_extension::<pkix::KeyUsage>()?
                 .map(|(_, usage)| usage),
             ocsp_signing: purposes.is_some_and(|(_, usage)| usage.0.iter().any(is_ocsp_signing)),
-            signed: Signed {
+            signed: SignedMessage {
                 algorithm: algorithm.whole.to_vec(),
                 message: message.whole.to_vec(),
                 signature: signature.strip_prefix(&[0]).unwrap_or_default().to_vec(),

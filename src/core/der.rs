@@ -361,6 +361,7 @@ pub mod oid {
     #![allow(missing_docs, reason = "named as the RFCs name them")]
     pub const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 0x0e];
     pub const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    pub const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
     pub const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     pub const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 0x14];
     pub const REASON_CODE: &[u8] = &[0x55, 0x1d, 0x15];
@@ -373,6 +374,8 @@ pub mod oid {
     pub const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
     pub const FRESHEST_CRL: &[u8] = &[0x55, 0x1d, 0x2e];
     pub const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+    pub const KP_SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+    pub const KP_CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
     pub const KP_OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
     pub const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
     pub const OCSP_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];

@@ -3,12 +3,16 @@
 use der::Decode;
 use x509_cert::ext::pkix;
 
+pub use crate::core::certificate::write::common_name;
 use crate::core::{
-    certificate::Certificate,
+    certificate::{
+        Certificate,
+        write::{self as written, NewCertificate},
+    },
     der::{oid, tag, write},
     issuer::Issuer,
     key::PublicKey,
-    seal::{Document, Draft, Findings, Tbs},
+    seal::{Document, Draft, Findings},
     serial::Serial,
     time::Window,
 };
@@ -30,70 +34,26 @@ impl Delegate {
     /// Writes the bytes to be signed.
     pub fn draft(self, issuer: &Issuer, key: &PublicKey) -> Draft<Self> {
         let extensions = [
-            authority_key_id(issuer),
-            subject_key_id(key),
+            written::authority_key_id(issuer.key_id()),
+            written::subject_key_id(key),
             // BR §7.1.2.8.8: critical, digitalSignature alone.
-            write::extension(oid::KEY_USAGE, true, &[tag::BIT_STRING, 2, 7, 0x80]),
+            written::key_usage(written::DIGITAL_SIGNATURE),
             // RFC 6960 §4.2.2.2: "id-kp-OCSPSigning".
-            write::extension(
-                oid::EXTENDED_KEY_USAGE,
-                false,
-                &write::sequence(&[&write::value(tag::OID, &[oid::KP_OCSP_SIGNING])]),
-            ),
+            written::extended_key_usage(&[oid::KP_OCSP_SIGNING]),
             // RFC 6960 §4.2.2.2.1: "The value of the extension SHALL be NULL."
             write::extension(oid::OCSP_NOCHECK, false, &[tag::NULL, 0]),
         ];
-        let tbs = certificate(issuer, &self, &extensions.concat());
+        let tbs = NewCertificate {
+            serial: self.serial,
+            issuer: issuer.name().to_vec(),
+            validity: self.validity,
+            subject: common_name(&self.common_name),
+            spki: self.spki.clone(),
+            extensions: extensions.concat(),
+        }
+        .tbs(issuer.algorithm());
         Draft::new(self, tbs, issuer.algorithm())
     }
-}
-
-/// A TBSCertificate in `issuer`'s name, with the given extensions.
-pub fn certificate(issuer: &Issuer, subject: &Delegate, extensions: &[u8]) -> Tbs {
-    let (serial, serial_len) = subject.serial.integer();
-    let content = [
-        // v3.
-        write::value(tag::context(0), &[&write::integer(2)]),
-        write::value(tag::INTEGER, &[&serial[serial.len() - serial_len..]]),
-        issuer.algorithm().identifier(),
-        issuer.name().to_vec(),
-        write::sequence(&[
-            &write::time(subject.validity.this()),
-            &write::time(subject.validity.next()),
-        ]),
-        common_name(&subject.common_name),
-        subject.spki.clone(),
-        write::value(tag::context(3), &[&write::sequence(&[extensions])]),
-    ]
-    .concat();
-    Tbs::sequence(content.len(), |out| out.extend_from_slice(&content))
-}
-
-/// A `Name` of one common name.
-pub fn common_name(name: &str) -> Vec<u8> {
-    let id = write::value(tag::OID, &[oid::COMMON_NAME]);
-    let text = write::value(tag::UTF8_STRING, &[name.as_bytes()]);
-    write::sequence(&[&write::value(tag::SET, &[&write::sequence(&[&id, &text])])])
-}
-
-/// The AKI extension that names `issuer`'s key.
-pub fn authority_key_id(issuer: &Issuer) -> Vec<u8> {
-    let id = write::value(tag::context_primitive(0), &[issuer.key_id()]);
-    write::extension(
-        oid::AUTHORITY_KEY_IDENTIFIER,
-        false,
-        &write::sequence(&[&id]),
-    )
-}
-
-/// The SKI extension of `key` (RFC 5280 §4.2.1.2, method 1).
-pub fn subject_key_id(key: &PublicKey) -> Vec<u8> {
-    let id = super::key_hash(key);
-    write::extension(
-        oid::SUBJECT_KEY_IDENTIFIER,
-        false,
-        &write::value(tag::OCTET_STRING, &[&id]),
-    )
 }
 
 impl Document for Delegate {

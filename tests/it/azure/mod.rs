@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, sync::Arc};
 use rescind::{
     azure::Azure,
     ca::Ca,
-    config::{Config, settings::Values},
+    config::{Config, values::Values},
 };
 
 use crate::{

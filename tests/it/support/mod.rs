@@ -21,7 +21,7 @@ use std::{
 
 use rescind::{
     ca::Ca,
-    config::{Config, settings::Values},
+    config::{Config, values::Values},
     core::time::Timestamp,
 };
 

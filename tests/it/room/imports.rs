@@ -1,0 +1,309 @@
+//! What a file imports: its `use` trees, and the paths in its code. Comments and texts do not
+//! count, code of tests does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use syn::{UseTree, visit::Visit};
+
+use super::source::Source;
+
+/// One path that a file names.
+pub struct Import {
+    file: String,
+    module: String,
+    line: usize,
+    /// From `crate` on where it is one of ours; as it stands elsewhere.
+    pub path: String,
+    /// The file that it leads to, if it is one of ours.
+    target: Option<String>,
+}
+
+impl fmt::Display for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.path)
+    }
+}
+
+/// All of them.
+pub struct Imports(Vec<Import>);
+
+impl Imports {
+    pub fn of(sources: &[Source]) -> Self {
+        let modules = modules(sources);
+        let mut handed_on = BTreeMap::new();
+        let mut imports = Vec::new();
+        for source in sources {
+            let mut reader = Reader {
+                source,
+                modules: &modules,
+                at: split(&source.module),
+                handed_on: &mut handed_on,
+                imports: Vec::new(),
+            };
+            reader.visit_file(&source.syntax);
+            imports.append(&mut reader.imports);
+        }
+        let files: BTreeSet<_> = sources.iter().map(|source| &*source.module).collect();
+        for import in &mut imports {
+            import.target = target(&import.path, &modules, &handed_on, &files);
+        }
+        Self(imports)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Import> {
+        self.0.iter()
+    }
+
+    /// Importing folder, imported folder, and the import.
+    pub fn between_folders(&self) -> impl Iterator<Item = (&str, &str, &Import)> {
+        self.0.iter().filter_map(|import| {
+            let from = first(&import.module, "/");
+            let to = first(import.path.strip_prefix("crate::")?, "::");
+            (from != to && !from.is_empty()).then_some((from, to, import))
+        })
+    }
+
+    /// Importing file, imported file, and the import. What a `mod.rs` hands on is the file's that
+    /// has it.
+    pub fn between_files(&self) -> impl Iterator<Item = (&str, &str, &Import)> {
+        self.0.iter().filter_map(|import| {
+            let (from, to) = (&*import.module, import.target.as_deref()?);
+            (from != to && !from.is_empty()).then_some((from, to, import))
+        })
+    }
+
+    /// Folder, crate, and the path that begins with it.
+    pub fn of_crates(&self) -> impl Iterator<Item = (&str, &str, &Import)> {
+        let foreign = self.0.iter().filter(|import| import.target.is_none());
+        foreign.map(|import| {
+            let name = first(&import.path, "::");
+            (first(&import.module, "/"), name, import)
+        })
+    }
+}
+
+fn first<'a>(path: &'a str, separator: &str) -> &'a str {
+    path.split(separator).next().unwrap_or_default()
+}
+
+fn split(module: &str) -> Vec<String> {
+    module
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The file that a path of ours leads to.
+fn target(
+    path: &str,
+    modules: &BTreeSet<String>,
+    handed_on: &BTreeMap<(String, String), String>,
+    files: &BTreeSet<&str>,
+) -> Option<String> {
+    let mut path = path.to_owned();
+    // Handed on through so many folders, at most.
+    for _ in 0..4 {
+        let parts: Vec<_> = path.strip_prefix("crate::")?.split("::").collect();
+        let len = (0..=parts.len())
+            .rev()
+            .find(|len| *len == 0 || modules.contains(&parts[..*len].join("/")))?;
+        let module = parts[..len].join("/");
+        let next = parts
+            .get(len)
+            .map(|name| (module.clone(), (*name).to_owned()));
+        match next.and_then(|next| handed_on.get(&next)) {
+            Some(other) if other.starts_with("crate::") && *other != path => path = other.clone(),
+            _ => {
+                let len = (0..=len)
+                    .rev()
+                    .find(|len| files.contains(&*parts[..*len].join("/")));
+                return Some(len.map_or(module, |len| parts[..len].join("/")));
+            }
+        }
+    }
+    None
+}
+
+/// Every module, those inside of files too.
+fn modules(sources: &[Source]) -> BTreeSet<String> {
+    let mut modules = BTreeSet::new();
+    for source in sources {
+        modules.insert(source.module.clone());
+        for item in &source.syntax.items {
+            if let syn::Item::Mod(inner) = item {
+                let name = format!("{}/{}", source.module, inner.ident);
+                modules.insert(name.trim_start_matches('/').to_owned());
+            }
+        }
+    }
+    modules
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    modules: &'a BTreeSet<String>,
+    /// The module that is being read.
+    at: Vec<String>,
+    /// Module and name, and what the name there stands for.
+    handed_on: &'a mut BTreeMap<(String, String), String>,
+    imports: Vec<Import>,
+}
+
+impl Reader<'_> {
+    /// The path from the crate's root, if it is one of ours.
+    fn resolved(&self, path: &[String]) -> Vec<String> {
+        let mut at = self.at.clone();
+        let ours = match path.first().map(String::as_str) {
+            Some("crate" | "rescind") => Some(vec![]),
+            Some("self") => Some(at),
+            Some("super") => {
+                at.pop();
+                Some(at)
+            }
+            Some(name) => {
+                at.push(name.to_owned());
+                self.modules.contains(&at.join("/")).then_some(at)
+            }
+            None => None,
+        };
+        let Some(mut ours) = ours else {
+            return path.to_vec();
+        };
+        for part in &path[1..] {
+            match part.as_str() {
+                "super" => drop(ours.pop()),
+                "self" => {}
+                _ => ours.push(part.clone()),
+            }
+        }
+        ours.insert(0, "crate".to_owned());
+        ours
+    }
+
+    fn add(&mut self, path: &[String], span: Span, is_use: bool) -> String {
+        let path = self.resolved(path).join("::");
+        // A name alone in the code is no path.
+        if is_use || path.contains("::") {
+            self.imports.push(Import {
+                file: self.source.path.clone(),
+                module: self.source.module.clone(),
+                line: span.start().line,
+                path: path.clone(),
+                target: None,
+            });
+        }
+        path
+    }
+
+    fn tree(&mut self, before: &[String], tree: &UseTree) {
+        let joined = |name: &syn::Ident| {
+            let mut path = before.to_vec();
+            path.push(name.to_string());
+            path
+        };
+        match tree {
+            UseTree::Path(path) => self.tree(&joined(&path.ident), &path.tree),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(before, tree)),
+            UseTree::Glob(glob) => {
+                self.add(before, glob.star_token.spans[0], true);
+            }
+            UseTree::Name(name) if name.ident == "self" => {
+                let called = before.last().cloned().unwrap_or_default();
+                self.leaf(before, name.ident.span(), called);
+            }
+            UseTree::Name(name) => {
+                self.leaf(
+                    &joined(&name.ident),
+                    name.ident.span(),
+                    name.ident.to_string(),
+                );
+            }
+            UseTree::Rename(rename) => {
+                let path = match rename.ident == "self" {
+                    true => before.to_vec(),
+                    false => joined(&rename.ident),
+                };
+                self.leaf(&path, rename.ident.span(), rename.rename.to_string());
+            }
+        }
+    }
+
+    fn leaf(&mut self, path: &[String], span: Span, called: String) {
+        let path = self.add(path, span, true);
+        self.handed_on.insert((self.at.join("/"), called), path);
+    }
+
+    /// Paths in the tokens of a macro, as far as they say that they are ours.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut path: Vec<String> = Vec::new();
+        let mut colons = 0;
+        let mut begin = Span::call_site();
+        // Something behind the last, so that it ends too.
+        let end = TokenTree::Punct(proc_macro2::Punct::new(';', proc_macro2::Spacing::Alone));
+        for token in tokens.into_iter().chain([end]) {
+            match &token {
+                TokenTree::Ident(name) if path.is_empty() || colons == 2 => {
+                    if path.is_empty() {
+                        begin = name.span();
+                    }
+                    path.push(name.to_string());
+                    colons = 0;
+                    continue;
+                }
+                TokenTree::Punct(sign) if sign.as_char() == ':' && !path.is_empty() => {
+                    colons += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            if path.len() > 1 {
+                self.add(&path, begin, false);
+            }
+            path.clear();
+            colons = 0;
+            match token {
+                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Ident(name) => {
+                    begin = name.span();
+                    path.push(name.to_string());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl<'a> Visit<'a> for Reader<'_> {
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        self.at.push(item.ident.to_string());
+        syn::visit::visit_item_mod(self, item);
+        self.at.pop();
+    }
+
+    fn visit_item_use(&mut self, item: &'a syn::ItemUse) {
+        self.tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'a syn::Path) {
+        let names: Vec<_> = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
+        self.add(&names, path.segments[0].ident.span(), false);
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'a syn::Macro) {
+        self.tokens(call.tokens.clone());
+        syn::visit::visit_macro(self, call);
+    }
+
+    /// `pub(super)` imports nothing.
+    fn visit_visibility(&mut self, _: &'a syn::Visibility) {}
+}

@@ -1,0 +1,346 @@
+//! The house's own rules, where a compiler does not hold them.
+//!
+//! `cargo test --test it -- --nocapture the_graph` prints who imports whom.
+
+mod graph;
+mod imports;
+mod rules;
+mod settings;
+mod source;
+
+use graph::Graph;
+use imports::Imports;
+use source::Source;
+
+/// The folders of `src/`, and those that each may import from. Arrows run one way.
+const ALLOWED: [(&str, &[&str]); 10] = [
+    (
+        "cli",
+        &["http", "server", "stories", "ca", "config", "store", "core"],
+    ),
+    (
+        "http",
+        &["server", "stories", "ca", "config", "store", "core"],
+    ),
+    ("server", &["stories", "ca", "config", "store", "core"]),
+    ("stories", &["ca", "config", "store", "core"]),
+    ("ca", &["local", "azure", "config", "store", "core"]),
+    ("local", &["store", "core"]),
+    ("azure", &["store", "core"]),
+    ("config", &["store", "core"]),
+    ("store", &["core"]),
+    ("core", &[]),
+];
+
+/// Parts that do not know each other, though they are in one folder: from, and to.
+const APART: [(&str, &str); 10] = [
+    ("core/crl", "core/ocsp"),
+    ("core/ocsp", "core/crl"),
+    ("core/journal", "core/crl"),
+    ("core/journal", "core/ocsp"),
+    ("core/seal", "core/crl"),
+    ("core/seal", "core/ocsp"),
+    ("core/revocation", "core/journal"),
+    ("stories/respond", "stories/publish"),
+    ("stories/publish", "stories/respond"),
+    ("stories/revoke", "stories/publish"),
+];
+
+/// Other people's crates that one folder alone knows.
+const KNOWN_IN: [(&str, &str); 9] = [
+    ("axum", "http"),
+    ("hyper", "http"),
+    ("rusqlite", "local"),
+    ("reqwest", "azure"),
+    ("azure_core", "azure"),
+    ("azure_identity", "azure"),
+    ("azure_storage_blob", "azure"),
+    ("clap", "cli"),
+    ("toml", "config"),
+];
+
+#[track_caller]
+fn none(found: Vec<String>) {
+    let count = found.len();
+    assert!(found.is_empty(), "{count} found:\n{}", found.join("\n"));
+}
+
+#[test]
+fn arrows_between_folders_run_one_way() {
+    none(outside_of(&ALLOWED, &Source::all()));
+}
+
+/// Imports that `allowed` does not have.
+fn outside_of(allowed: &[(&str, &[&str])], sources: &[Source]) -> Vec<String> {
+    let imports = Imports::of(sources);
+    let forbidden = imports.between_folders().filter(|(from, to, _)| {
+        !allowed
+            .iter()
+            .any(|(folder, targets)| folder == from && targets.contains(to))
+    });
+    forbidden
+        .map(|(from, to, import)| format!("{from} -> {to}: {import}"))
+        .collect()
+}
+
+#[test]
+fn parts_of_a_folder_that_are_apart_stay_apart() {
+    let sources = Source::all();
+    none(together(&APART, &sources));
+    for part in APART.iter().flat_map(|(from, to)| [from, to]) {
+        let is_there = |source: &Source| is_within(&source.module, part);
+        assert!(sources.iter().any(is_there), "there is no {part}");
+    }
+}
+
+/// Imports of parts by others that should not know them.
+fn together(apart: &[(&str, &str)], sources: &[Source]) -> Vec<String> {
+    let imports = Imports::of(sources);
+    let forbidden = imports.between_files().filter(|(from, to, _)| {
+        apart
+            .iter()
+            .any(|(one, other)| is_within(from, one) && is_within(to, other))
+    });
+    forbidden
+        .map(|(from, to, import)| format!("{from} -> {to}: {import}"))
+        .collect()
+}
+
+/// Whether a module is `part` or below it.
+fn is_within(module: &str, part: &str) -> bool {
+    module
+        .strip_prefix(part)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[test]
+fn a_foreign_crate_is_known_in_its_folder_alone() {
+    none(strangers(&KNOWN_IN, &Source::all()));
+}
+
+/// Uses of crates outside the folder that may know them.
+fn strangers(known_in: &[(&str, &str)], sources: &[Source]) -> Vec<String> {
+    let imports = Imports::of(sources);
+    let forbidden = imports.of_crates().filter(|(from, name, _)| {
+        known_in
+            .iter()
+            .any(|(crate_name, folder)| crate_name == name && folder != from)
+    });
+    forbidden
+        .map(|(from, name, import)| format!("{from} -> {name}: {import}"))
+        .collect()
+}
+
+/// Prints who imports whom: folders, then files.
+#[test]
+fn the_graph_of_folders_has_no_cycle() {
+    let sources = Source::all();
+    let imports = Imports::of(&sources);
+    let edges = |(from, to, _): (&str, &str, _)| (from.to_owned(), to.to_owned());
+    let folders: Graph = imports.between_folders().map(edges).collect();
+    let files: Graph = imports
+        .between_files()
+        .map(|(from, to, _)| (from.to_owned(), to.to_owned()))
+        .collect();
+    println!("{folders}\nknots of files:\n{}", files.knots().join("\n"));
+    none(folders.knots());
+    assert!(folders.len() > 10 && files.len() > 100);
+}
+
+/// The files of the core know each other in one direction too.
+#[test]
+fn the_graph_of_the_core_has_no_cycle() {
+    let sources = Source::all();
+    let imports = Imports::of(&sources);
+    let core: Graph = imports
+        .between_files()
+        .filter(|(from, to, _)| is_within(from, "core") && is_within(to, "core"))
+        .map(|(from, to, _)| (from.to_owned(), to.to_owned()))
+        .collect();
+    println!("{core}");
+    none(core.knots());
+}
+
+/// The core has no I/O, no clock and no async; whoever adds one has put code into the wrong place.
+#[test]
+fn core_has_no_io_no_clock_and_no_async() {
+    none(impure(&Source::below("core")));
+}
+
+fn impure(sources: &[Source]) -> Vec<String> {
+    const BEGINNINGS: [&str; 6] = [
+        "tokio", "tracing", "std::fs", "std::net", "std::env", "std::io",
+    ];
+    const ENDS: [&str; 2] = ["SystemTime::now", "Instant::now"];
+    let imports = Imports::of(sources);
+    let is_begun = |path: &str| {
+        BEGINNINGS.iter().any(|banned| {
+            path.strip_prefix(banned)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        })
+    };
+    let paths = imports
+        .all()
+        .filter(|import| {
+            is_begun(&import.path) || ENDS.iter().any(|end| import.path.ends_with(end))
+        })
+        .map(ToString::to_string);
+    paths
+        .chain(sources.iter().flat_map(rules::async_words))
+        .collect()
+}
+
+#[test]
+fn functions_have_70_lines_at_most() {
+    none(each(&Source::all(), |source| {
+        rules::long_functions(source, 70)
+    }));
+}
+
+#[test]
+fn files_have_500_lines_at_most() {
+    none(each(&Source::all(), |source| rules::long_file(source, 500)));
+}
+
+#[test]
+fn lines_have_100_characters_at_most() {
+    none(each(&Source::all(), |source| {
+        rules::long_lines(source, 100)
+    }));
+}
+
+#[test]
+fn stories_bind_no_closure() {
+    none(each(&Source::below("stories"), rules::bound_closures));
+}
+
+#[test]
+fn each_type_name_is_there_once() {
+    none(rules::names_of_several(&Source::all()));
+}
+
+fn each(sources: &[Source], rule: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
+    sources.iter().flat_map(rule).collect()
+}
+
+/// Every rule can fail.
+mod can_fail {
+    use super::*;
+
+    #[track_caller]
+    fn finds(found: &[String], expected: &[&str]) {
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn imports_are_read_not_words() {
+        let text = "
+            //! Like crate::http::words.
+            use crate::{core::{time::Timestamp, serial::{self, Serial}}, server as s};
+            use super::super::stories::revoke::{self};
+            /// See [`crate::http::api`].
+            fn f() -> crate::ca::Ca { println!(\"crate::cli\", crate::local::sqlite::X) }
+            mod tests { use super::super::super::azure::Azure; fn g() { self::h(); super::f() } }
+        ";
+        let source = Source::parse("store/index.rs", text);
+        let allowed: [(&str, &[&str]); 1] = [("store", &["core"])];
+        let found = outside_of(&allowed, &[source]);
+        finds(
+            &found,
+            &[
+                "store -> server: store/index.rs:3: crate::server",
+                "store -> stories: store/index.rs:4: crate::stories::revoke",
+                "store -> ca: store/index.rs:6: crate::ca::Ca",
+                "store -> local: store/index.rs:6: crate::local::sqlite::X",
+                "store -> azure: store/index.rs:7: crate::azure::Azure",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_a_folder_hands_on_is_its_file_s() {
+        let sources = [
+            Source::parse("core/crl/mod.rs", "mod read;\npub use read::Crl;"),
+            Source::parse("core/crl/read.rs", "pub struct Crl;"),
+            Source::parse("core/ocsp/get.rs", "use crate::core::crl::Crl;"),
+            Source::parse("core/crlf.rs", ""),
+        ];
+        let found = together(&[("core/ocsp", "core/crl")], &sources);
+        finds(
+            &found,
+            &["core/ocsp/get -> core/crl/read: core/ocsp/get.rs:1: crate::core::crl::Crl"],
+        );
+        finds(&together(&[("core/ocsp", "core/cr")], &sources), &[]);
+    }
+
+    #[test]
+    fn crates() {
+        let source = Source::parse(
+            "stories/x.rs",
+            "use axum::Router;\nfn f() { axum::serve() }",
+        );
+        let found = strangers(&[("axum", "http")], &[source]);
+        finds(
+            &found,
+            &[
+                "stories -> axum: stories/x.rs:1: axum::Router",
+                "stories -> axum: stories/x.rs:2: axum::serve",
+            ],
+        );
+    }
+
+    #[test]
+    fn knots() {
+        let edges = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "a")];
+        let graph: Graph = edges
+            .map(|(from, to)| (from.to_owned(), to.to_owned()))
+            .into_iter()
+            .collect();
+        finds(&graph.knots(), &["a b c"]);
+        assert!(graph.to_string().starts_with("a -> b 1\n"));
+    }
+
+    #[test]
+    fn purity() {
+        let text = "use std::{fs, time::Instant};\n// async\nasync fn f() { Instant::now(); }";
+        finds(
+            &impure(&[Source::parse("core/x.rs", text)]),
+            &[
+                "core/x.rs:1: std::fs",
+                "core/x.rs:3: Instant::now",
+                "core/x.rs:3: async",
+            ],
+        );
+    }
+
+    #[test]
+    fn lengths() {
+        let text = "impl A {\n    fn f() {\n        g()\n    }\n}\nfn g() {}\n";
+        let source = Source::parse("x.rs", text);
+        finds(
+            &rules::long_functions(&source, 2),
+            &["x.rs:2: f has 3 lines"],
+        );
+        finds(&rules::long_file(&source, 5), &["x.rs: 6 lines"]);
+        finds(&rules::long_file(&source, 6), &[]);
+        finds(&rules::long_lines(&source, 11), &["x.rs:2: 12 characters"]);
+    }
+
+    #[test]
+    fn closures() {
+        let text = "fn f() {\n    let g = |x| x;\n    let h = &move || 1;\n    a.map(|x| x);\n}";
+        finds(
+            &rules::bound_closures(&Source::parse("x.rs", text)),
+            &["x.rs:2: a closure is bound", "x.rs:3: a closure is bound"],
+        );
+    }
+
+    #[test]
+    fn names() {
+        let sources = [
+            Source::parse("a.rs", "struct One;\nmod inner { enum Two { One } }"),
+            Source::parse("b.rs", "type One = u8;\nimpl A for B { type Two = u8; }"),
+        ];
+        finds(&rules::names_of_several(&sources), &["One: a.rs:1, b.rs:1"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Rules that hold within a file.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use syn::{Expr, visit::Visit};
+
+use super::source::Source;
+
+pub fn long_file(source: &Source, most: usize) -> Vec<String> {
+    match source.text.lines().count() {
+        count if count > most => vec![format!("{}: {count} lines", source.path)],
+        _ => vec![],
+    }
+}
+
+pub fn long_lines(source: &Source, most: usize) -> Vec<String> {
+    let lines = source.text.lines().map(|line| line.chars().count());
+    let long = lines.enumerate().filter(|(_, count)| *count > most);
+    long.map(|(at, count)| format!("{}:{}: {count} characters", source.path, at + 1))
+        .collect()
+}
+
+pub fn long_functions(source: &Source, most: usize) -> Vec<String> {
+    let mut functions = Functions(Vec::new());
+    functions.visit_file(&source.syntax);
+    let long = functions.0.iter().filter(|(_, _, lines)| *lines > most);
+    long.map(|(name, line, lines)| format!("{}:{line}: {name} has {lines} lines", source.path))
+        .collect()
+}
+
+/// Name, line and length.
+struct Functions(Vec<(String, usize, usize)>);
+
+impl Functions {
+    fn add(&mut self, signature: &syn::Signature, block: &syn::Block) {
+        let first = signature.fn_token.span.start().line;
+        let last = block.brace_token.span.close().end().line;
+        self.0
+            .push((signature.ident.to_string(), first, last - first + 1));
+    }
+}
+
+impl<'a> Visit<'a> for Functions {
+    fn visit_item_fn(&mut self, item: &'a syn::ItemFn) {
+        self.add(&item.sig, &item.block);
+        syn::visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'a syn::ImplItemFn) {
+        self.add(&item.sig, &item.block);
+        syn::visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'a syn::TraitItemFn) {
+        if let Some(block) = &item.default {
+            self.add(&item.sig, block);
+        }
+        syn::visit::visit_trait_item_fn(self, item);
+    }
+}
+
+/// A closure with a name is a function that has not been written.
+pub fn bound_closures(source: &Source) -> Vec<String> {
+    let mut closures = Closures(Vec::new());
+    closures.visit_file(&source.syntax);
+    let lines = closures.0.iter();
+    lines
+        .map(|line| format!("{}:{line}: a closure is bound", source.path))
+        .collect()
+}
+
+/// Lines.
+struct Closures(Vec<usize>);
+
+impl<'a> Visit<'a> for Closures {
+    fn visit_local(&mut self, local: &'a syn::Local) {
+        let init = local.init.as_ref();
+        if init.is_some_and(|init| is_closure(&init.expr)) {
+            self.0.push(local.let_token.span.start().line);
+        }
+        syn::visit::visit_local(self, local);
+    }
+}
+
+fn is_closure(expression: &Expr) -> bool {
+    match expression {
+        Expr::Closure(_) => true,
+        Expr::Paren(inner) => is_closure(&inner.expr),
+        Expr::Reference(inner) => is_closure(&inner.expr),
+        _ => false,
+    }
+}
+
+/// Type names that stand for several things, and where.
+pub fn names_of_several(sources: &[Source]) -> Vec<String> {
+    let mut places = BTreeMap::<_, Vec<_>>::new();
+    for source in sources {
+        let mut types = Types(Vec::new());
+        types.visit_file(&source.syntax);
+        for (name, span) in types.0 {
+            let place = format!("{}:{}", source.path, span.start().line);
+            places.entry(name).or_default().push(place);
+        }
+    }
+    let several = places.iter().filter(|(_, places)| places.len() > 1);
+    several
+        .map(|(name, places)| format!("{name}: {}", places.join(", ")))
+        .collect()
+}
+
+/// Name and place.
+struct Types(Vec<(String, Span)>);
+
+impl<'a> Visit<'a> for Types {
+    fn visit_item(&mut self, item: &'a syn::Item) {
+        let name = match item {
+            syn::Item::Struct(item) => Some(&item.ident),
+            syn::Item::Enum(item) => Some(&item.ident),
+            syn::Item::Union(item) => Some(&item.ident),
+            syn::Item::Trait(item) => Some(&item.ident),
+            syn::Item::Type(item) => Some(&item.ident),
+            _ => None,
+        };
+        self.0
+            .extend(name.map(|name| (name.to_string(), name.span())));
+        syn::visit::visit_item(self, item);
+    }
+}
+
+/// Words of asynchronous code.
+pub fn async_words(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    find_async(source.text.parse().unwrap(), &mut found);
+    found
+        .into_iter()
+        .map(|(word, line)| format!("{}:{line}: {word}", source.path))
+        .collect()
+}
+
+fn find_async(tokens: TokenStream, found: &mut Vec<(String, usize)>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => find_async(group.stream(), found),
+            TokenTree::Ident(word) if word == "async" || word == "await" => {
+                found.push((word.to_string(), word.span().start().line));
+            }
+            _ => {}
+        }
+    }
+}

@@ -7,8 +7,8 @@ use crate::{
     core::{
         crl::{Crl, gate::Previous, scope::Scope},
         der::write,
-        digest::sha256,
-        journal::{change_set::ChainHash, replica::Replica},
+        digest::Digest,
+        journal::replica::Replica,
         seal::Checked,
         serial::CrlNumber,
     },
@@ -23,10 +23,10 @@ use crate::{
 /// What a CRL of this pass was made from.
 pub(super) fn label(checked: &Checked<Crl>, replica: &Replica) -> Label {
     Label {
-        number: checked.document().number.get(),
+        number: checked.document().number,
         seq: replica.head().seq,
-        hash: replica.head().hash.to_string(),
-        sha256: sha256(checked.bytes()),
+        hash: replica.head().hash,
+        sha256: Digest::of(checked.bytes()),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn behind(
     let published = Published {
         seq: label.seq,
         hash: pass.replica.head().hash,
-        sha256: label.sha256.clone(),
+        sha256: label.sha256,
         this_update: crl.window.this(),
         next_update: crl.window.next(),
         published_at: pass.now,
@@ -59,11 +59,10 @@ async fn confirm(
     number: CrlNumber,
 ) -> Result<(), DriverError> {
     let ca = pass.ca;
-    let key = scope.key();
     loop {
-        let found = ca.index.scope(&ca.name, &key).await?;
-        let (row, version) = found.map_or((None, Version::Absent), |(row, version)| {
-            (Some(row), version)
+        let found = ca.index.row(&ca.name, scope).await?;
+        let (row, version) = found.map_or((None, Version::Absent), |found| {
+            (Some(found.value), found.version)
         });
         let newer = row
             .as_ref()
@@ -75,11 +74,11 @@ async fn confirm(
         let number = row.map_or(number, |row| row.number.max(number));
         let row = ScopeRow {
             number,
-            published: Some(published.clone()),
+            published: Some(*published),
         };
         match ca
             .index
-            .put_scope(&ca.name, &key, row.clone(), version.clone())
+            .put_row(&ca.name, scope, row, version.clone())
             .await
         {
             Err(error) if error.kind == ErrorKind::Conflict => {}
@@ -102,16 +101,13 @@ pub(super) async fn finish(pass: &mut Pass<'_>, world: &World<'_>) -> Result<(),
         return Ok(());
     };
     let known = world.row.as_ref().and_then(|row| row.published.as_ref());
-    let label = found
-        .label
-        .as_ref()
-        .and_then(|label| Some((label.seq, ChainHash::from_hex(&label.hash)?)));
+    let label = found.label.as_ref().map(|label| (label.seq, label.hash));
     if known.is_none_or(|known| known.sha256 != found.sha256)
         && let (Some((seq, hash)), Some(number), Some(next_update)) =
             (label, crl.number(), crl.next_update)
     {
         let this_update = crl.this_update;
-        let sha256 = found.sha256.clone();
+        let sha256 = found.sha256;
         let published = Published {
             seq,
             hash,

@@ -9,6 +9,7 @@ use crate::{
             gate::{self, Previous, PreviousError, Verified},
             scope::Scope,
         },
+        digest::Digest,
         journal::{change_set::ChainHash, replica::ReplicaError},
         serial::CrlNumber,
         time::Timestamp,
@@ -53,7 +54,7 @@ pub(super) struct World<'a> {
 /// A CRL of ours, where it was found.
 pub(super) struct Found {
     pub(super) crl: Verified,
-    pub(super) sha256: String,
+    pub(super) sha256: Digest,
     /// What its writer said of it.
     pub(super) label: Option<Label>,
 }
@@ -102,11 +103,11 @@ impl<'a> World<'a> {
             .map_err(PublishError::Shelf)?;
         let row = ca
             .index
-            .scope(&ca.name, &scope.key())
+            .row(&ca.name, scope)
             .await
             .map_err(|error| PublishError::Index(error.into()))?;
-        let (row, row_version) = row.map_or((None, Version::Absent), |(row, version)| {
-            (Some(row), version)
+        let (row, row_version) = row.map_or((None, Version::Absent), |found| {
+            (Some(found.value), found.version)
         });
         is_of_this_key(ca, row.as_ref())?;
         let version = shelf
@@ -133,9 +134,9 @@ impl<'a> World<'a> {
             _ => false,
         };
         if let (true, Some(number), Some(known)) = (is_known, number, known) {
-            let (seq, hash, sha256) = (known.seq, known.hash.to_string(), known.sha256.clone());
+            let (seq, hash, sha256) = (known.seq, known.hash, known.sha256);
             world.label = Some(Label {
-                number: number.get(),
+                number,
                 seq,
                 hash,
                 sha256,
@@ -144,8 +145,7 @@ impl<'a> World<'a> {
             if let Some(other) = world.other_scope(number).await? {
                 let name = ca.shelf.name(&scope.file());
                 let what = format!(
-                    "the shelf's {name} is the {} CRL, in the wrong place, and is replaced",
-                    other.key()
+                    "the shelf's {name} is the {other} CRL, in the wrong place, and is replaced"
                 );
                 world.forget_shelf(what);
                 number = None;
@@ -233,7 +233,7 @@ impl<'a> World<'a> {
                 self.found = Some(archived);
             }
         }
-        self.label = self.found.as_ref().and_then(|found| found.label.clone());
+        self.label = self.found.as_ref().and_then(|found| found.label);
         Ok(())
     }
 

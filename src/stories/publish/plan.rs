@@ -8,7 +8,8 @@ use crate::{
     ca::Ca,
     core::{
         crl::{
-            Appearance, Crl, CrlRef, EXPIRED_CERTS_ON_CRL, delta,
+            Appearance, Crl, CrlRef, EXPIRED_CERTS_ON_CRL,
+            delta::Delta,
             gate::Previous,
             scope::{Base, Scope},
         },
@@ -38,7 +39,7 @@ pub(super) fn plan(
         .delta
         .as_ref()
         .filter(|_| scope == Scope::Full)
-        .map(|(url, _)| url.clone());
+        .map(|delta| delta.url.clone());
     let mut crl = Crl {
         number: CrlNumber::known(0),
         window: window(start, end(ca, scope, start))?,
@@ -58,7 +59,7 @@ pub(super) fn plan(
     // future it goes back, if the gate lets it.
     let newest = crl
         .entries(pass.replica)
-        .filter_map(|status| status.revoked_at)
+        .map(|entry| entry.revoked_at)
         .max();
     let floor = previous
         .map(|previous| previous.crl().this_update)
@@ -99,9 +100,8 @@ pub(super) fn delta(pass: &Pass<'_>, full: &Crl, base: &Previous<'_>) -> Result<
         this_update,
         seq: base.seq().ok_or_else(unknown)?,
     };
-    let rows = delta::rows(full, pass.replica, &base, listed);
     Ok(Crl {
-        delta: Some((base, rows)),
+        delta: Some(Delta::beside(full, pass.replica, base, listed)),
         ..beside(pass, full)
     })
 }

@@ -96,8 +96,8 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
         .or(pass.line.number);
     let Some(number) = number else { return Ok(()) };
     for shard in ca.crl.shards().rev() {
-        let (key, empty) = (
-            Scope::Shard(shard).key(),
+        let (scope, empty) = (
+            Scope::Shard(shard),
             ScopeRow {
                 number,
                 published: None,
@@ -105,7 +105,7 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
         );
         match ca
             .index
-            .put_scope(&ca.name, &key, empty, Version::Absent)
+            .put_row(&ca.name, scope, empty, Version::Absent)
             .await
         {
             Err(error) if error.kind != ErrorKind::Conflict => {
@@ -118,10 +118,8 @@ async fn same_count(pass: &Pass<'_>) -> Result<(), PublishError> {
 }
 
 async fn row(pass: &Pass<'_>, shard: Shard) -> Result<Option<ScopeRow>, PublishError> {
-    let found = pass
-        .ca
-        .index
-        .scope(&pass.ca.name, &Scope::Shard(shard).key())
-        .await;
-    Ok(found.map_err(PublishError::Number)?.map(|(row, _)| row))
+    let found = pass.ca.index.row(&pass.ca.name, Scope::Shard(shard)).await;
+    Ok(found
+        .map_err(PublishError::Number)?
+        .map(|found| found.value))
 }

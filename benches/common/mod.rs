@@ -17,7 +17,7 @@ use rescind::core::{
         replica::{Fold, Replica},
     },
     key_pair::PemKey,
-    revocation::{Event, Reason, State, Status},
+    revocation::{Change, Event, Listing, Reason, Status},
     seal::{Checked, Compared, Draft, Linted, Signed},
     serial::{CrlNumber, Serial},
     time::{Timestamp, Window},
@@ -153,7 +153,12 @@ fn replica(issuer: &Issuer, entries: usize) -> Replica {
         let count = these.len() as u64;
         let (linked, next) = link(
             head,
-            these.map(|n| (Event::Revoked, status(n, seq))).collect(),
+            these
+                .map(|n| Change {
+                    event: Event::Revoked,
+                    status: status(n, seq),
+                })
+                .collect(),
         );
         head = next;
         head.counts.revoked += count;
@@ -167,7 +172,7 @@ fn replica(issuer: &Issuer, entries: usize) -> Replica {
     fold.level(&head).expect("level")
 }
 
-fn link(head: Head, changes: Vec<(Event, Status)>) -> (Linked, Head) {
+fn link(head: Head, changes: Vec<Change>) -> (Linked, Head) {
     let set = ChangeSet {
         seq: head.seq + 1,
         at: at(NOW),
@@ -191,13 +196,10 @@ fn status(n: usize, seq: u64) -> Status {
     let mut serial = [0; 16];
     serial.copy_from_slice(&random[..16]);
     let reason = [None, Some(Reason::KeyCompromise), Some(Reason::Superseded)][n % 3];
-    Status {
-        serial: Serial::from_random(serial),
-        state: State::Revoked,
-        revoked_at: Some(at(NOW - 1 - (n as u64 % 30_000_000))),
+    let listing = Listing {
+        at: at(NOW - 1 - (n as u64 % 30_000_000)),
         reason,
         invalidity_date: None,
-        not_after: None,
-        seq,
-    }
+    };
+    Status::listed(Serial::from_random(serial), listing, None, seq)
 }

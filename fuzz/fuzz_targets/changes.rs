@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use rescind::core::{
+    digest::Digest,
     journal::{
         change_set::{ChainHash, ChangeSet, Linked},
         checkpoint,
@@ -14,7 +15,7 @@ use rescind::core::{
     time::Timestamp,
 };
 
-const KEY: [u8; 32] = [9; 32];
+const KEY: Digest = Digest::from_octets([9; 32]);
 
 fuzz_target!(|bytes: &[u8]| {
     let (seq, stored) = bytes.split_at(bytes.len().min(8));
@@ -43,7 +44,7 @@ fn kept(set: ChangeSet) {
     let serials: BTreeSet<_> = set
         .changes
         .iter()
-        .map(|(_, status)| *status.serial.octets())
+        .map(|change| *change.status.serial().octets())
         .collect();
     let prev = ChainHash::genesis(&KEY);
     let hash = prev.then(&set);
@@ -51,12 +52,12 @@ fn kept(set: ChangeSet) {
     fold.read(&[Linked { set, prev, hash }])
         .expect("it is linked to the beginning");
     let rows: Vec<_> = fold.rows().copied().collect();
-    assert!(rows.iter().map(|row| *row.serial.octets()).eq(serials));
+    assert!(rows.iter().map(|row| *row.serial().octets()).eq(serials));
     // A head is level with it by definition, whatever the counts; they are the rows'.
     let mut head = rescind::core::journal::change_set::Head::genesis(&KEY);
     (head.seq, head.hash) = (fold.seq(), fold.hash());
     rows.iter()
-        .for_each(|row| head.counts.change(None, row.state));
+        .for_each(|row| head.counts.change(None, row.state()));
     let replica = fold.level(&head).expect("counts are those of the rows");
     let written = checkpoint::write(&replica, &KEY).expect("every time fits");
     let read = checkpoint::read(&written, &KEY).expect("it was just written");

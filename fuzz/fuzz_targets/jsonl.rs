@@ -25,10 +25,11 @@ fuzz_target!(|bytes: &[u8]| {
     );
     for request in &requests {
         let taken = merge(None, request).expect("nothing is known that it could contradict");
-        let (_, status) = taken.expect("nothing is known, so it changes something");
+        let change = taken.expect("nothing is known, so it changes something");
+        let status = change.status;
         let line = serde_json::to_vec(&Shown {
             seq: None,
-            ..Shown::new(status.serial, Some(&status))
+            ..Shown::new(status.serial(), Some(&status))
         });
         let again =
             read_jsonl(&line.expect("it is plain data")).expect("what is exported can be imported");

@@ -20,7 +20,7 @@ use super::{
     retry::{Call, Failed, LARGE, call},
 };
 use crate::{
-    core::digest::sha256,
+    core::{digest::Digest, journal::change_set::ChainHash, serial::CrlNumber},
     store::{
         Version,
         content::{Content, Label, MOST_OCTETS, Stored},
@@ -110,7 +110,7 @@ impl Container {
         let etag = etag.ok_or_else(|| {
             DriverError::because(what.operation, ErrorKind::Other, "the answer has no ETag")
         })?;
-        let sha256 = sha256(&bytes);
+        let sha256 = Digest::of(&bytes);
         let label = label(&metadata).filter(|label| label.sha256 == sha256);
         Ok(Some(Stored {
             bytes: bytes.into(),
@@ -261,8 +261,8 @@ fn metadata(label: &Label) -> HashMap<String, String> {
     [
         ("number", label.number.to_string()),
         ("seq", label.seq.to_string()),
-        ("hash", label.hash.clone()),
-        ("sha256", label.sha256.clone()),
+        ("hash", label.hash.to_string()),
+        ("sha256", label.sha256.to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -271,9 +271,9 @@ fn metadata(label: &Label) -> HashMap<String, String> {
 
 fn label(metadata: &HashMap<String, String>) -> Option<Label> {
     Some(Label {
-        number: metadata.get("number")?.parse().ok()?,
+        number: CrlNumber::known(metadata.get("number")?.parse().ok()?),
         seq: metadata.get("seq")?.parse().ok()?,
-        hash: metadata.get("hash")?.clone(),
-        sha256: metadata.get("sha256")?.clone(),
+        hash: ChainHash::from_hex(metadata.get("hash")?)?,
+        sha256: Digest::from_hex(metadata.get("sha256")?)?,
     })
 }

@@ -8,20 +8,18 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     core::{
+        digest::Digest,
         journal::change_set::{ChainHash, ChangeSet, Counts, Head, Linked},
-        revocation::{Reason, Status},
+        revocation::{Change, Reason, Status, StatusFields},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
     store::{
         Version,
-        index::{Commit, Published, ScopeRow},
+        index::{CheckpointRow, Commit, Published, ScopeRow},
         row_key,
     },
 };
-
-/// A row and the version it was read under.
-pub(super) type Found = (Map<String, Value>, Version);
 
 /// Writes properties; absent ones are left out, since the service ignores `null` and Azurite drops
 /// the property.
@@ -75,6 +73,10 @@ impl Row<'_> {
 
     fn hash(&self, name: &str) -> Result<ChainHash, String> {
         self.parsed(name, ChainHash::from_hex)
+    }
+
+    fn digest(&self, name: &str) -> Result<Digest, String> {
+        self.parsed(name, Digest::from_hex)
     }
 
     fn time(&self, name: &str) -> Result<Timestamp, String> {
@@ -178,7 +180,7 @@ pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status,
         .optional("Reason")
         .map(|_| row.parsed("Reason", |text| Reason::parse(text).ok()))
         .transpose()?;
-    Ok(Status {
+    let fields = StatusFields {
         serial,
         state: row.parsed("State", |text| text.parse().ok())?,
         revoked_at: row.optional_time("RevokedAt")?,
@@ -186,7 +188,8 @@ pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status,
         invalidity_date: row.optional_time("InvalidityDate")?,
         not_after: row.optional_time("NotAfter")?,
         seq: row.int("Seq")?,
-    })
+    };
+    fields.check().map_err(|error| error.to_string())
 }
 
 /// A certificate's row, with the serial number that its key says.
@@ -203,12 +206,12 @@ pub(super) fn listed(row: &Map<String, Value>) -> Result<Status, String> {
 
 fn status_row(status: &Status) -> Map<String, Value> {
     Properties::default()
-        .text("State", Some(status.state.name()))
-        .time("RevokedAt", status.revoked_at)
-        .text("Reason", status.reason.map(Reason::name))
-        .time("InvalidityDate", status.invalidity_date)
-        .time("NotAfter", status.not_after)
-        .int("Seq", Some(status.seq))
+        .text("State", Some(status.state().name()))
+        .time("RevokedAt", status.revoked_at())
+        .text("Reason", status.reason().map(Reason::name))
+        .time("InvalidityDate", status.invalidity_date())
+        .time("NotAfter", status.not_after())
+        .int("Seq", Some(status.seq()))
         .0
 }
 
@@ -216,10 +219,10 @@ pub(super) fn scope(row: &Map<String, Value>) -> Result<ScopeRow, String> {
     let row = Row(row);
     let published = match row.optional("Sha256") {
         None => None,
-        Some(sha256) => Some(Published {
+        Some(_) => Some(Published {
             seq: row.int("Seq")?,
             hash: row.hash("Hash")?,
-            sha256: sha256.to_owned(),
+            sha256: row.digest("Sha256")?,
             this_update: row.time("ThisUpdate")?,
             next_update: row.time("NextUpdate")?,
             published_at: row.time("PublishedAt")?,
@@ -237,17 +240,46 @@ pub(super) fn scope_row(row: &ScopeRow) -> Map<String, Value> {
         .int("Number", Some(row.number.get()))
         .int("Seq", last.map(|last| last.seq))
         .text("Hash", last.map(|last| last.hash.to_string()).as_deref())
-        .text("Sha256", last.map(|last| last.sha256.as_str()))
+        .text(
+            "Sha256",
+            last.map(|last| last.sha256.to_string()).as_deref(),
+        )
         .time("ThisUpdate", last.map(|last| last.this_update))
         .time("NextUpdate", last.map(|last| last.next_update))
         .time("PublishedAt", last.map(|last| last.published_at))
         .0
 }
 
+pub(super) fn checkpoint(row: &Map<String, Value>) -> Result<CheckpointRow, String> {
+    let row = Row(row);
+    Ok(CheckpointRow {
+        seq: row.int("Seq")?,
+        hash: row.hash("Hash")?,
+        sha256: row.digest("Sha256")?,
+        before: Some(row.int("Number")?).filter(|&before| before > 0),
+        written_at: row.time("PublishedAt")?,
+    })
+}
+
+/// A checkpoint's row has the properties of a CRL's: `Number` is that of the one before it, 0 for
+/// none, and all three times are that of its making.
+pub(super) fn checkpoint_row(row: &CheckpointRow) -> Map<String, Value> {
+    ["ThisUpdate", "NextUpdate", "PublishedAt"]
+        .into_iter()
+        .fold(Properties::default(), |properties, name| {
+            properties.time(name, Some(row.written_at))
+        })
+        .int("Number", Some(row.before.unwrap_or(0)))
+        .int("Seq", Some(row.seq))
+        .text("Hash", Some(&row.hash.to_string()))
+        .text("Sha256", Some(&row.sha256.to_string()))
+        .0
+}
+
 /// One write of an entity group transaction.
 pub(super) struct Operation {
-    partition: String,
-    key: String,
+    pub(super) partition: String,
+    pub(super) key: String,
     properties: Map<String, Value>,
     /// What must be there; `None`: whatever it is, it is replaced.
     expected: Option<Version>,
@@ -274,13 +306,9 @@ impl Operation {
 pub(super) fn commit(issuer: &str, commit: &Commit, expected: Version) -> Vec<Operation> {
     let linked = &commit.linked;
     let statuses = linked.set.changes.iter();
-    let statuses = statuses.map(|(_, status)| {
-        Operation::new(
-            issuer,
-            &row_key::status(&status.serial),
-            status_row(status),
-            None,
-        )
+    let statuses = statuses.map(|Change { status, .. }| {
+        let key = row_key::status(&status.serial());
+        Operation::new(issuer, &key, status_row(status), None)
     });
     let change = Operation::new(
         issuer,

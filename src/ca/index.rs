@@ -5,15 +5,16 @@ use std::time::Duration;
 use crate::{
     azure::table::Table,
     core::{
+        crl::scope::Scope,
         journal::change_set::{Head, Linked},
         revocation::Status,
         serial::Serial,
     },
     local::sqlite::Sqlite,
     store::{
-        Version,
+        Version, Versioned,
         error::DriverError,
-        index::{Commit, ScopeRow},
+        index::{CheckpointRow, Commit, ScopeRow},
     },
 };
 
@@ -37,7 +38,7 @@ impl Index {
     }
 
     /// The head, and the version that the next commit must find. `None` before the first commit.
-    pub async fn head(&self, issuer: &str) -> Result<Option<(Head, Version)>, DriverError> {
+    pub async fn head(&self, issuer: &str) -> Result<Option<Versioned<Head>>, DriverError> {
         match self {
             Self::Local(sqlite) => sqlite.head(issuer).await,
             Self::Azure(table) => table.head(issuer).await,
@@ -96,29 +97,53 @@ impl Index {
         }
     }
 
-    /// The row of a CRL scope, such as `full`, and its version.
-    pub async fn scope(
+    /// The row of a scope's last CRL.
+    pub async fn row(
         &self,
         issuer: &str,
-        scope: &str,
-    ) -> Result<Option<(ScopeRow, Version)>, DriverError> {
+        scope: Scope,
+    ) -> Result<Option<Versioned<ScopeRow>>, DriverError> {
         match self {
-            Self::Local(sqlite) => sqlite.scope(issuer, scope).await,
-            Self::Azure(table) => table.scope(issuer, scope).await,
+            Self::Local(sqlite) => sqlite.row(issuer, scope).await,
+            Self::Azure(table) => table.row(issuer, scope).await,
         }
     }
 
     /// Replaces the row of a scope, if it is still `expected`; returns its new version.
-    pub async fn put_scope(
+    pub async fn put_row(
         &self,
         issuer: &str,
-        scope: &str,
+        scope: Scope,
         row: ScopeRow,
         expected: Version,
     ) -> Result<Version, DriverError> {
         match self {
-            Self::Local(sqlite) => sqlite.put_scope(issuer, scope, row, expected).await,
-            Self::Azure(table) => table.put_scope(issuer, scope, row, expected).await,
+            Self::Local(sqlite) => sqlite.put_row(issuer, scope, row, expected).await,
+            Self::Azure(table) => table.put_row(issuer, scope, row, expected).await,
+        }
+    }
+
+    /// The row of the last checkpoint.
+    pub async fn checkpoint(
+        &self,
+        issuer: &str,
+    ) -> Result<Option<Versioned<CheckpointRow>>, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.checkpoint(issuer).await,
+            Self::Azure(table) => table.checkpoint(issuer).await,
+        }
+    }
+
+    /// Replaces the row of the last checkpoint, if it is still `expected`; returns its new version.
+    pub async fn put_checkpoint(
+        &self,
+        issuer: &str,
+        row: CheckpointRow,
+        expected: Version,
+    ) -> Result<Version, DriverError> {
+        match self {
+            Self::Local(sqlite) => sqlite.put_checkpoint(issuer, row, expected).await,
+            Self::Azure(table) => table.put_checkpoint(issuer, row, expected).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     core::{
         crl::scope::{Scope, Shard},
         journal::change_set::Linked,
-        revocation::Event,
+        revocation::Change,
         serial::Serial,
         time::Timestamp,
     },
@@ -37,7 +37,7 @@ pub(super) async fn export(context: &Context, of: &OfIssuer) -> Result<(), Failu
     for status in replica.rows() {
         print_json(&Shown {
             seq: None,
-            ..Shown::new(status.serial, Some(status))
+            ..Shown::new(status.serial(), Some(status))
         })?;
     }
     Ok(())
@@ -214,11 +214,11 @@ async fn history(ca: &crate::ca::Ca, serial: Serial) -> Result<Vec<Happened>, Fa
             let change = set
                 .changes
                 .iter()
-                .find(|(_, status)| status.serial == serial);
-            history.extend(change.map(|(event, _)| Happened {
+                .find(|change| change.status.serial() == serial);
+            history.extend(change.map(|change| Happened {
                 seq: set.seq,
                 at: set.at.to_string(),
-                event: event.name(),
+                event: change.event.name(),
                 actor: set.actor.clone(),
                 comment: set.comment.clone(),
             }));
@@ -251,10 +251,10 @@ pub(super) async fn log(context: &Context, of: &OfIssuer) -> Result<(), Failure>
 
 fn logged(linked: &Linked) -> serde_json::Value {
     let set = &linked.set;
-    let change = |(event, status): &(Event, crate::core::revocation::Status)| {
+    let change = |Change { event, status }: &Change| {
         let shown = Shown {
             seq: None,
-            ..Shown::new(status.serial, Some(status))
+            ..Shown::new(status.serial(), Some(status))
         };
         let mut value = serde_json::to_value(shown).unwrap_or_default();
         if let Some(fields) = value.as_object_mut() {
@@ -278,7 +278,7 @@ fn print_logged(linked: &Linked) -> Result<(), Failure> {
         .changes
         .iter()
         .take(NAMED)
-        .map(|(event, status)| format!("{} {}", event.name(), status.serial));
+        .map(|Change { event, status }| format!("{} {}", event.name(), status.serial()));
     let changes: Vec<_> = changes.collect();
     let changes = if changes.is_empty() {
         "no certificate, a remark".to_owned()
@@ -398,7 +398,7 @@ impl Urls {
             .delta
             .as_ref()
             .filter(|_| ca.crl.shards == 1)
-            .map(|(url, _)| url);
+            .map(|delta| &delta.url);
         let (issuer, ocsp) = (format!("{url}/ca/{name}.cer"), format!("{url}/ocsp"));
         if context.json {
             return print_json(&serde_json::json!({

@@ -105,8 +105,8 @@ pub struct CrlConfig {
     pub distribution_points: Vec<String>,
     /// Those of a shard, with `{shard}` where its name stands; never empty.
     pub shard_points: Vec<String>,
-    /// Where delta CRLs are fetched, and their validity; none without them.
-    pub delta: Option<(String, Duration)>,
+    /// How delta CRLs are made; none without them.
+    pub delta: Option<DeltaConfig>,
     /// How many shards there are beside the full CRL; 1: none.
     pub shards: u16,
     /// Which certificates there are at all.
@@ -114,10 +114,28 @@ pub struct CrlConfig {
     /// How long after the CA certificate's end its last CRLs are valid; none: no longer than
     /// others.
     pub final_validity: Option<Duration>,
-    /// Octets of a CRL from which to warn, and from which some relying parties no longer read it.
-    pub sizes: (u64, u64),
+    /// From which size on a CRL is told to be large.
+    pub sizes: SizeLimits,
     /// Never drop expired certificates, and say so.
     pub keep_expired: bool,
+}
+
+/// How delta CRLs are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeltaConfig {
+    /// Where they are fetched.
+    pub url: String,
+    /// nextUpdate - thisUpdate.
+    pub validity: Duration,
+}
+
+/// Sizes of a CRL in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeLimits {
+    /// From which to warn.
+    pub warning: u64,
+    /// From which some relying parties no longer read it.
+    pub alarm: u64,
 }
 
 impl CrlConfig {
@@ -138,7 +156,7 @@ impl CrlConfig {
     /// nextUpdate - thisUpdate of the CRLs of a scope.
     pub fn validity_of(&self, scope: Scope) -> Duration {
         match (scope, &self.delta) {
-            (Scope::Delta, Some((_, validity))) => *validity,
+            (Scope::Delta, Some(delta)) => delta.validity,
             _ => self.validity,
         }
     }

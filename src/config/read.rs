@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use url::Url;
 
 use super::{
-    Alias, Config, ConfigError, CrlConfig, Http, IssuerConfig, Location, OcspConfig, Storage,
-    Unlisted,
+    Alias, Config, ConfigError, CrlConfig, DeltaConfig, Http, IssuerConfig, Location, OcspConfig,
+    SizeLimits, Storage, Unlisted,
     values::{Values, shown},
 };
 use crate::{
@@ -242,7 +242,10 @@ impl Read<'_> {
             backdate: self.duration(&key("backdate"))?,
             distribution_points,
             shard_points,
-            delta: delta.map(|delta| (format!("{url}-delta.crl"), delta)),
+            delta: delta.map(|validity| DeltaConfig {
+                url: format!("{url}-delta.crl"),
+                validity,
+            }),
             shards: self.parse(&key("shards"), "is not a power of two up to 256", |text| {
                 text.parse()
                     .ok()
@@ -265,7 +268,10 @@ impl Read<'_> {
                         text.parse().ok()
                     })
                 };
-                (octets("size_warning")?, octets("size_alarm")?)
+                SizeLimits {
+                    warning: octets("size_warning")?,
+                    alarm: octets("size_alarm")?,
+                }
             },
             keep_expired: self.parse(&key("keep_expired"), "is not true or false", |text| {
                 text.parse().ok()

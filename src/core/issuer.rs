@@ -1,11 +1,12 @@
 //! One (key, subject name) pair that signs CRLs.
 
-use sha1::{Digest, Sha1};
+use sha1::{Digest as _, Sha1};
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::{
     certificate::Certificate,
     der::oid,
+    digest::Digest,
     key::{KeyError, PublicKey, SignatureAlgorithm},
     time::Timestamp,
 };
@@ -153,8 +154,8 @@ impl Issuer {
     }
 
     /// SHA-256 of the SubjectPublicKeyInfo: what its journal begins with.
-    pub fn spki_hash(&self) -> [u8; 32] {
-        Sha256::digest(&self.certificate.spki).into()
+    pub fn spki_hash(&self) -> Digest {
+        Digest::of(&self.certificate.spki)
     }
 
     /// Whether both are one issuer: the same key and name, in whatever certificate.

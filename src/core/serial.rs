@@ -185,7 +185,10 @@ impl fmt::Debug for Serial {
 /// A CRL number (RFC 5280 §5.2.3). Only [`CrlNumber::next`] makes a new one, so numbers only rise.
 ///
 /// *Warning:* stored state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct CrlNumber(u64);
 
 impl CrlNumber {

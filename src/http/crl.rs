@@ -11,7 +11,7 @@ use axum::{
 use super::sending::{Caching, Sending, failure};
 use crate::{
     ca::Ca,
-    core::{crl::scope::Scope, der::write, digest::sha256, time::Timestamp},
+    core::{crl::scope::Scope, der::write, digest::Digest, time::Timestamp},
     server::{
         app::App,
         shelved::{Form, Freshness, Wanted, shelved},
@@ -169,7 +169,7 @@ pub(super) fn send_certificate(
     };
     let now: Timestamp = (app.clock)();
     let caching = Caching {
-        etag: sha256(&bytes),
+        etag: Digest::of(&bytes).to_string(),
         modified: certificate.not_before,
         expires: now.after(CERTIFICATE_AGE),
         fresh_until: now.after(CERTIFICATE_AGE),

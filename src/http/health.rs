@@ -79,10 +79,7 @@ async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> 
             Ok(None) if scope == Scope::Full => {
                 problems.push("no CRL has been published yet".to_owned())
             }
-            Ok(None) => problems.push(format!(
-                "no CRL of scope {} has been published yet",
-                scope.key()
-            )),
+            Ok(None) => problems.push(format!("no CRL of scope {scope} has been published yet")),
             Err(error) => problems.push(error.to_string()),
         }
     }

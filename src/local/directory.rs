@@ -12,10 +12,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    core::digest::{hex, sha256},
+    core::digest::Digest,
     store::{
         Version,
         content::{Content, Label, MOST_OCTETS, Stored},
@@ -44,7 +44,7 @@ impl Directory {
             // Nothing of ours. As empty content it is refused and replaced like any other garbage.
             return Ok(Some(Stored {
                 bytes: vec![],
-                sha256: sha256(&[]),
+                sha256: Digest::of(&[]),
                 version: Version::At(TOO_LARGE.into()),
                 label: None,
                 modified: None,
@@ -55,7 +55,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(DriverError::io(format!("read {}", path.display()), error)),
         };
-        let sha256 = sha256(&bytes);
+        let sha256 = Digest::of(&bytes);
         let beside: Option<Beside> = fs::read(beside(&path))
             .ok()
             .and_then(|json| serde_json::from_slice(&json).ok());
@@ -67,7 +67,7 @@ impl Directory {
             .ok();
         Ok(Some(Stored {
             bytes,
-            version: Version::At(sha256.clone()),
+            version: Version::At(sha256.to_string()),
             sha256,
             label,
             modified,
@@ -76,7 +76,7 @@ impl Directory {
 
     /// Whether a file has just this content; what is there is not taken into memory for that.
     pub(crate) fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool, DriverError> {
-        Ok(self.version(name)? == Version::At(sha256(bytes)))
+        Ok(self.version(name)? == Version::At(Digest::of(bytes).to_string()))
     }
 
     /// The version that [`Self::get`] would give.
@@ -95,7 +95,9 @@ impl Directory {
         });
         match read {
             Ok(true) => Ok(Version::At(TOO_LARGE.into())),
-            Ok(false) => Ok(Version::At(hex(&hash.finalize()))),
+            Ok(false) => Ok(Version::At(
+                Digest::from_octets(hash.finalize().into()).to_string(),
+            )),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Version::Absent),
             Err(error) => Err(DriverError::io(format!("read {}", path.display()), error)),
         }
@@ -187,8 +189,8 @@ impl Directory {
         sweep(folder)?;
         if let Some(label) = &content.label {
             let beside_it = Beside {
-                content: sha256(&content.bytes),
-                label: label.clone(),
+                content: Digest::of(&content.bytes),
+                label: *label,
             };
             write_durably(&beside(path), &serde_json::to_vec(&beside_it)?, 0o644, true)?;
         }
@@ -208,7 +210,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 /// The hidden file beside a file.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Beside {
-    content: String,
+    content: Digest,
     #[serde(flatten)]
     label: Label,
 }

@@ -7,7 +7,7 @@ use crate::{
         crl::{SignedCrl, gate::Previous, scope::Scope},
         time::{CLOCK_SKEW, Timestamp},
     },
-    store::content::Label,
+    store::{Versioned, content::Label},
 };
 
 /// One issuer's state, as `rescind status --json` prints it.
@@ -89,7 +89,7 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
         status.found.extend(beside(ca, scope, now).await);
     }
     match ca.index.head(&ca.name).await {
-        Ok(Some((head, _))) => {
+        Ok(Some(Versioned { value: head, .. })) => {
             status.seq = Some(head.seq);
             status.revoked = head.counts.revoked;
             status.held = head.counts.held;
@@ -169,12 +169,12 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
 
 /// A CRL that is too large is published all the same: none would be worse.
 fn size(ca: &Ca, octets: u64) -> Option<String> {
-    let (warning, alarm) = ca.crl.sizes;
+    let limits = ca.crl.sizes;
     let what = match octets {
-        octets if octets >= alarm => {
+        octets if octets >= limits.alarm => {
             "some relying parties no longer read it (Entra's limit is 44 MB)"
         }
-        octets if octets >= warning => {
+        octets if octets >= limits.warning => {
             "it is larger than relying parties like (Microsoft's root programme: 10 MB)"
         }
         _ => return None,
@@ -200,8 +200,7 @@ async fn beside(ca: &Ca, scope: Scope, now: Timestamp) -> Option<Problem> {
             }
         },
         Ok(None) => Some(Problem::Late(format!(
-            "there is no {} CRL on the shelf; run `rescind publish`",
-            scope.key()
+            "there is no {scope} CRL on the shelf; run `rescind publish`"
         ))),
         Err(error) => Some(Problem::Other(error.to_string())),
     }
@@ -245,7 +244,7 @@ fn lateness(
 ) -> Option<String> {
     let what = match scope {
         Scope::Full => "the CRL".to_owned(),
-        scope => format!("the {} CRL", scope.key()),
+        scope => format!("the {scope} CRL"),
     };
     let next = next_update.unwrap_or(this_update);
     let due = this_update.after(ca.crl.backdate).after(ca.crl.refresh);

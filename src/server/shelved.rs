@@ -118,7 +118,7 @@ fn freshness(ca: &Ca, stored: &Stored, form: Form) -> Option<Freshness> {
     let modified = signed.crl.this_update;
     let expires = signed.crl.next_update?;
     let refresh = modified.after(ca.crl.backdate).after(ca.crl.refresh);
-    let etag = stored.sha256.clone();
+    let etag = stored.sha256.to_string();
     Some(Freshness {
         etag,
         modified,

@@ -18,6 +18,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::Version;
+use crate::core::{digest::Digest, journal::change_set::ChainHash, serial::CrlNumber};
 
 /// Most octets of content that is read, and so of content that is written: the full CRL of ten
 /// million certificates.
@@ -28,8 +29,8 @@ pub const MOST_OCTETS: u64 = 512 << 20;
 pub struct Stored {
     /// The content.
     pub bytes: Vec<u8>,
-    /// Its SHA-256 in hexadecimal.
-    pub sha256: String,
+    /// Its SHA-256.
+    pub sha256: Digest,
     /// What a replace must find.
     pub version: Version,
     /// What the writer said of it; of exactly these bytes.
@@ -54,14 +55,14 @@ pub struct Content {
 /// Metadata of a CRL.
 ///
 /// *Warning:* stored state.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Label {
     /// Its number.
-    pub number: u64,
+    pub number: CrlNumber,
     /// The change set its index was level with.
     pub seq: u64,
-    /// The journal's chain up to there, in hexadecimal.
-    pub hash: String,
-    /// SHA-256 of the CRL's DER, in hexadecimal.
-    pub sha256: String,
+    /// The journal's chain up to there.
+    pub hash: ChainHash,
+    /// SHA-256 of the CRL's DER.
+    pub sha256: Digest,
 }

@@ -12,7 +12,8 @@
 //! - Drivers do not retry `Conflict`.
 
 use crate::core::{
-    journal::change_set::{ChainHash, Head, Linked},
+    digest::Digest,
+    journal::change_set::{ChainHash, ChangeSet, Counts, Head, Linked},
     serial::CrlNumber,
     time::Timestamp,
 };
@@ -20,7 +21,7 @@ use crate::core::{
 /// The last CRL of one scope, and the number reserved for the next.
 ///
 /// *Warning:* stored state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScopeRow {
     /// The highest number reserved or imported. Reserved before signing, so no number is ever used
     /// twice.
@@ -29,21 +30,48 @@ pub struct ScopeRow {
     pub published: Option<Published>,
 }
 
+impl ScopeRow {
+    /// Of a scope that has no CRL yet.
+    pub fn reserved(number: CrlNumber) -> Self {
+        Self {
+            number,
+            published: None,
+        }
+    }
+}
+
 /// The last CRL that reached the shelf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The change set its index was level with.
     pub seq: u64,
     /// The chain up to there.
     pub hash: ChainHash,
-    /// SHA-256 of its DER, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of its DER.
+    pub sha256: Digest,
     /// thisUpdate.
     pub this_update: Timestamp,
     /// nextUpdate.
     pub next_update: Timestamp,
     /// When it reached the shelf.
     pub published_at: Timestamp,
+}
+
+/// The last checkpoint that was written. Only it is believed, and only if it is what this says.
+///
+/// *Warning:* stored state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointRow {
+    /// The change set that it ends with; it names the checkpoint.
+    pub seq: u64,
+    /// The chain up to there.
+    pub hash: ChainHash,
+    /// SHA-256 of its bytes.
+    pub sha256: Digest,
+    /// The one before it, which somebody may still be reading; never 0.
+    pub before: Option<u64>,
+    /// When it was written.
+    pub written_at: Timestamp,
 }
 
 /// A commit: a change set with the head that follows from it.
@@ -53,4 +81,17 @@ pub struct Commit {
     pub linked: Linked,
     /// The head after it.
     pub head: Head,
+}
+
+impl Commit {
+    /// `set` behind `before`, given the counts after it.
+    pub fn behind(before: &Head, set: ChangeSet, counts: Counts) -> Self {
+        let head = before.then(&set, counts);
+        let linked = Linked {
+            set,
+            prev: before.hash,
+            hash: head.hash,
+        };
+        Self { linked, head }
+    }
 }

@@ -15,3 +15,19 @@ pub enum Version {
     /// Exactly what was read under this ETag.
     At(String),
 }
+
+/// What was read, and what a replace of it must find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// What was read.
+    pub value: T,
+    /// The version under which it was read.
+    pub version: Version,
+}
+
+impl<T> Versioned<T> {
+    /// What a replace must find where this was found.
+    pub fn expected(found: Option<&Self>) -> Version {
+        found.map_or(Version::Absent, |found| found.version.clone())
+    }
+}

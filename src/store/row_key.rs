@@ -2,7 +2,7 @@
 //!
 //! *Warning:* stored state.
 
-use crate::core::serial::Serial;
+use crate::core::{crl::scope::Scope, serial::Serial};
 
 /// The head's.
 pub(crate) const HEAD: &str = "head";
@@ -36,8 +36,11 @@ pub(crate) fn not_a_serials(key: &str) -> String {
     )
 }
 
+/// The last checkpoint's.
+pub(crate) const CHECKPOINT: &str = "p.checkpoint";
+
 /// That of the last CRL of a scope.
-pub(crate) fn scope(scope: &str) -> String {
+pub(crate) fn scope(scope: Scope) -> String {
     format!("p.{scope}")
 }
 

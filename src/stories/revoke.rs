@@ -8,13 +8,14 @@ use std::{collections::HashMap, time::Duration};
 use crate::{
     ca::Ca,
     core::{
-        journal::change_set::{ChangeSet, Head, Linked, MAX_CHANGES, MAX_TEXT},
-        revocation::{self, MergeError, Request, Status},
+        crl::scope::Scope,
+        journal::change_set::{ChangeSet, Head, MAX_CHANGES, MAX_TEXT},
+        revocation::{self, Change, MergeError, Request, Status},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
     store::{
-        Version,
+        Version, Versioned,
         error::{DriverError, ErrorKind},
         index::{Commit, ScopeRow},
     },
@@ -76,7 +77,7 @@ pub async fn commit(
     check(requests, author)?;
     if requests.is_empty() {
         return Ok(Committed {
-            seq: head(ca).await?.0.seq,
+            seq: head(ca).await?.value.seq,
             changed: 0,
         });
     }
@@ -114,33 +115,24 @@ async fn commit_chunk(
 ) -> Result<Committed, RevokeError> {
     let mut attempt = 0;
     loop {
-        let (head, version) = head(ca).await?;
-        let Some((set, counts)) = merge(ca, requests, author, now, &head).await? else {
+        let Versioned {
+            value: head,
+            version,
+        } = head(ca).await?;
+        let Some(commit) = merge(ca, requests, author, now, &head).await? else {
             return Ok(Committed {
                 seq: head.seq,
                 changed: 0,
             });
         };
-        let changed = set.changes.len();
-        let next = head.then(&set, counts);
-        let linked = Linked {
-            set,
-            prev: head.hash,
-            hash: next.hash,
+        let committed = Committed {
+            seq: commit.head.seq,
+            changed: commit.linked.set.changes.len(),
         };
         // The commit point. Before it nothing was changed; after it the revocation is in the
         // journal for good.
-        match ca
-            .index
-            .commit(&ca.name, Commit { linked, head: next }, version)
-            .await
-        {
-            Ok(()) => {
-                return Ok(Committed {
-                    seq: next.seq,
-                    changed,
-                });
-            }
+        match ca.index.commit(&ca.name, commit, version).await {
+            Ok(()) => return Ok(committed),
             Err(error) if error.kind == ErrorKind::Conflict && attempt < ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(back_off(attempt, now)).await;
@@ -155,28 +147,14 @@ pub async fn remark(ca: &Ca, author: &Author, now: Timestamp) -> Result<u64, Rev
     check(&[], author)?;
     let mut attempt = 0;
     loop {
-        let (head, version) = head(ca).await?;
-        let Author { actor, comment } = author.clone();
-        let at = head.updated_at.map_or(now, |last| last.max(now));
-        let set = ChangeSet {
-            seq: head.seq + 1,
-            at,
-            actor,
-            comment,
-            changes: vec![],
-        };
-        let next = head.then(&set, head.counts);
-        let linked = Linked {
-            set,
-            prev: head.hash,
-            hash: next.hash,
-        };
-        match ca
-            .index
-            .commit(&ca.name, Commit { linked, head: next }, version)
-            .await
-        {
-            Ok(()) => return Ok(next.seq),
+        let Versioned {
+            value: head,
+            version,
+        } = head(ca).await?;
+        let commit = Commit::behind(&head, set(&head, author, now, vec![]), head.counts);
+        let seq = commit.head.seq;
+        match ca.index.commit(&ca.name, commit, version).await {
+            Ok(()) => return Ok(seq),
             Err(error) if error.kind == ErrorKind::Conflict && attempt < ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(back_off(attempt, now)).await;
@@ -186,59 +164,66 @@ pub async fn remark(ca: &Ca, author: &Author, now: Timestamp) -> Result<u64, Rev
     }
 }
 
-async fn head(ca: &Ca) -> Result<(Head, Version), RevokeError> {
+async fn head(ca: &Ca) -> Result<Versioned<Head>, RevokeError> {
     let genesis = Head::genesis(&ca.issuer.spki_hash());
     match ca.index.head(&ca.name).await? {
-        None => Ok((genesis, Version::Absent)),
-        Some((head, version)) => {
+        None => Ok(Versioned {
+            value: genesis,
+            version: Version::Absent,
+        }),
+        Some(head) => {
             // Committing for another key would end in a journal that nobody can verify.
             let first = ca.index.journal(&ca.name, 0, 1).await?;
             match first.first() {
-                Some(first) if first.prev == genesis.hash => Ok((head, version)),
+                Some(first) if first.prev == genesis.hash => Ok(head),
                 _ => Err(RevokeError::OtherKey(ca.name.clone())),
             }
         }
     }
 }
 
-/// The change set that the requests come to, and the counts after it; none where nothing changes.
+/// The commit that the requests come to; none where nothing changes.
 async fn merge(
     ca: &Ca,
     requests: &[Request],
     author: &Author,
     now: Timestamp,
     head: &Head,
-) -> Result<Option<(ChangeSet, crate::core::journal::change_set::Counts)>, RevokeError> {
-    let seq = head.seq + 1;
+) -> Result<Option<Commit>, RevokeError> {
     let serials = requests.iter().map(|request| request.serial).collect();
     let known: HashMap<Serial, Status> = ca
         .index
         .statuses(&ca.name, serials)
         .await?
         .into_iter()
-        .map(|status| (status.serial, status))
+        .map(|status| (status.serial(), status))
         .collect();
     let mut counts = head.counts;
     let mut changes = Vec::new();
     for request in requests {
         let known = known.get(&request.serial);
-        if let Some((event, status)) = revocation::merge(known, request)? {
-            counts.change(known.map(|known| known.state), status.state);
-            changes.push((event, Status { seq, ..status }));
+        if let Some(Change { event, status }) = revocation::merge(known, request)? {
+            counts.change(known.map(Status::state), status.state());
+            let status = status.with_seq(head.seq + 1);
+            changes.push(Change { event, status });
         }
     }
+    Ok(
+        (!changes.is_empty())
+            .then(|| Commit::behind(head, set(head, author, now, changes), counts)),
+    )
+}
+
+/// The change set that follows `head`. Its time does not go back, whatever the clock does.
+fn set(head: &Head, author: &Author, now: Timestamp, changes: Vec<Change>) -> ChangeSet {
     let Author { actor, comment } = author.clone();
-    let at = head.updated_at.map_or(now, |last| last.max(now));
-    Ok((!changes.is_empty()).then_some((
-        ChangeSet {
-            seq,
-            at,
-            actor,
-            comment,
-            changes,
-        },
-        counts,
-    )))
+    ChangeSet {
+        seq: head.seq + 1,
+        at: head.updated_at.map_or(now, |last| last.max(now)),
+        actor,
+        comment,
+        changes,
+    }
 }
 
 /// Longer each time, and different for each process and moment, so that two do not meet again and
@@ -251,24 +236,17 @@ fn back_off(attempt: u32, now: Timestamp) -> Duration {
 /// Makes sure that the next CRL's number is above `floor`, the number of a CRL that was taken over.
 pub async fn raise_number(ca: &Ca, floor: CrlNumber) -> Result<(), DriverError> {
     loop {
-        let (row, version) = match ca.index.scope(&ca.name, "full").await? {
-            Some((row, _)) if row.number >= floor => return Ok(()),
-            Some((row, version)) => (
-                ScopeRow {
-                    number: floor,
-                    ..row
-                },
-                version,
-            ),
-            None => (
-                ScopeRow {
-                    number: floor,
-                    published: None,
-                },
-                Version::Absent,
-            ),
+        let found = ca.index.row(&ca.name, Scope::Full).await?;
+        let expected = Versioned::expected(found.as_ref());
+        let row = found.map(|found| found.value);
+        if row.is_some_and(|row| row.number >= floor) {
+            return Ok(());
+        }
+        let row = ScopeRow {
+            number: floor,
+            published: row.and_then(|row| row.published),
         };
-        match ca.index.put_scope(&ca.name, "full", row, version).await {
+        match ca.index.put_row(&ca.name, Scope::Full, row, expected).await {
             Err(error) if error.kind == ErrorKind::Conflict => {}
             done => return done.map(|_| ()),
         }

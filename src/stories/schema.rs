@@ -206,12 +206,12 @@ impl Shown {
     pub fn new(serial: Serial, status: Option<&Status>) -> Self {
         Self {
             serial: serial.to_string(),
-            state: status.map_or("unlisted", |status| status.state.name()),
-            revoked_at: status.and_then(|status| status.revoked_at),
-            reason: status.and_then(|status| status.reason).map(Reason::name),
-            invalidity_date: status.and_then(|status| status.invalidity_date),
-            not_after: status.and_then(|status| status.not_after),
-            seq: status.map(|status| status.seq),
+            state: status.map_or("unlisted", |status| status.state().name()),
+            revoked_at: status.and_then(Status::revoked_at),
+            reason: status.and_then(Status::reason).map(Reason::name),
+            invalidity_date: status.and_then(Status::invalidity_date),
+            not_after: status.and_then(Status::not_after),
+            seq: status.map(Status::seq),
         }
     }
 }

@@ -81,7 +81,8 @@ fn forge(site: &Site, file: &Path, alter: impl FnOnce(&mut Vec<u8>)) {
         ".{}.json",
         file.file_name().unwrap().to_str().unwrap()
     ));
-    let [old, new] = [&signed, &forged].map(|bytes| rescind::core::digest::sha256(bytes));
+    let [old, new] =
+        [&signed, &forged].map(|bytes| rescind::core::digest::Digest::of(bytes).to_string());
     let label = fs::read_to_string(&beside).unwrap();
     assert!(label.contains(&old));
     fs::write(beside, label.replace(&old, &new)).unwrap();

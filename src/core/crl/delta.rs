@@ -2,49 +2,47 @@
 //! CRL.
 
 use super::{
-    CrlPlan, CrlRef, Entry,
+    CrlPlan, CrlRef, Entry, Listed, REMOVE_FROM_CRL,
     gate::{Previous, point},
     scope::Base,
 };
-use crate::core::{
-    journal::replica::Replica,
-    revocation::{Reason, Status},
-    seal::Findings,
-};
+use crate::core::{journal::replica::Replica, revocation::Status, seal::Findings};
 
-/// The rows of a delta CRL that stands beside `full`, in order of serial: what changed since
-/// `base`, and, as `removeFromCRL`, what was released since or left the CRL because it expired.
-/// `listed` is the base itself.
-pub fn rows(full: &CrlPlan, replica: &Replica, base: &Base, listed: &CrlRef<'_>) -> Vec<Status> {
-    let mut listed = listed.entries().filter_map(Result::ok).peekable();
-    let row = |status: &Status| {
-        while listed
-            .next_if(|entry| entry.serial < status.serial)
-            .is_some()
-        {}
-        let is_on_base = listed
-            .next_if(|entry| entry.serial == status.serial)
-            .is_some();
-        if full.lists(status) {
-            return (status.seq > base.seq).then_some(*status);
-        }
-        let is_gone = if status.is_listed() {
-            // On the base, or on a CRL since, which a client may have instead of the base.
-            is_on_base || status.seq > base.seq
-        } else {
-            replica
-                .released_at(&status.serial)
-                .is_some_and(|seq| seq > base.seq)
+/// What is on a delta CRL.
+#[derive(Clone, Debug)]
+pub struct Delta {
+    /// The full CRL that it continues.
+    pub base: Base,
+    /// What changed since, in order of serial.
+    pub entries: Vec<Listed>,
+}
+
+impl Delta {
+    /// That of the delta CRL beside `full`: what changed since `base`, and, as `removeFromCRL`,
+    /// what was released since or left the CRL because it expired. `listed` is the base itself.
+    pub fn beside(full: &CrlPlan, replica: &Replica, base: Base, listed: &CrlRef<'_>) -> Self {
+        let mut listed = listed.entries().filter_map(Result::ok).peekable();
+        let entry = |status: &Status| {
+            let serial = status.serial();
+            while listed.next_if(|entry| entry.serial < serial).is_some() {}
+            let is_on_base = listed.next_if(|entry| entry.serial == serial).is_some();
+            if full.lists(status) {
+                return Listed::of(status).filter(|_| status.seq() > base.seq);
+            }
+            let is_gone = if status.is_listed() {
+                // On the base, or on a CRL since, which a client may have instead of the base.
+                is_on_base || status.seq() > base.seq
+            } else {
+                replica
+                    .released_at(&serial)
+                    .is_some_and(|seq| seq > base.seq)
+            };
+            let date = status.revoked_at().unwrap_or(full.window.this());
+            is_gone.then(|| Listed::removed(serial, date))
         };
-        let date = status.revoked_at.unwrap_or(full.window.this());
-        is_gone.then_some(Status {
-            revoked_at: Some(date),
-            reason: Some(Reason::RemoveFromCrl),
-            invalidity_date: None,
-            ..*status
-        })
-    };
-    replica.rows().filter_map(row).collect()
+        let entries = replica.rows().filter_map(entry).collect();
+        Self { base, entries }
+    }
 }
 
 /// What a delta CRL must fit.
@@ -92,7 +90,7 @@ pub fn fits(delta: &CrlRef<'_>, neighbours: &Neighbours<'_>) -> Findings {
         let change = changes.next_if(|entry| entry.serial == serial);
         let new = new.next_if(|entry| entry.serial == serial);
         let combined = match change {
-            Some(change) if change.reason == Some(Reason::RemoveFromCrl.code()) => None,
+            Some(change) if change.reason == Some(REMOVE_FROM_CRL) => None,
             Some(change) => Some(change),
             None => old,
         };

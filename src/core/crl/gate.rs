@@ -294,7 +294,7 @@ impl<'a> Differences<'a> {
             }
             return;
         };
-        let changed = self.replica.get(&old.serial).map(|status| status.seq);
+        let changed = self.replica.get(&old.serial).map(|status| status.seq());
         if let (Some(changed), Some(published)) = (changed, self.previous.seq)
             && changed > published
         {
@@ -416,10 +416,12 @@ fn sorted(new: &CrlRef<'_>, differences: &mut Differences<'_>) -> Walk {
 /// it expired.
 fn may_vanish(old: &Entry, previous: &Previous<'_>, replica: &Replica) -> bool {
     replica.get(&old.serial).is_some_and(|status| {
-        let released =
-            !status.is_listed() && previous.seq.is_some_and(|published| status.seq > published);
+        let released = !status.is_listed()
+            && previous
+                .seq
+                .is_some_and(|published| status.seq() > published);
         let expired = status
-            .not_after
+            .not_after()
             .is_some_and(|end| end < previous.crl.this_update);
         released || expired
     })

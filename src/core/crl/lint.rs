@@ -7,7 +7,7 @@ use der::{Decode, Encode};
 use x509_cert::ext::pkix;
 
 use super::{
-    Crl, CrlRef, EXPIRED_CERTS_ON_CRL, Entry,
+    Crl, CrlRef, EXPIRED_CERTS_ON_CRL, Entry, Listed, REMOVE_FROM_CRL,
     delta::{self, Neighbours},
     gate::{self, Gate, Previous},
     scope::{Contains, Scope},
@@ -17,7 +17,6 @@ use crate::core::{
     digest::hex,
     issuer::Issuer,
     journal::replica::Replica,
-    revocation::Status,
     seal::{Document, Findings},
     time::Timestamp,
 };
@@ -160,7 +159,7 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
     findings.require(
         read.extension(oid::DELTA_CRL_INDICATOR)
             .map(|_| read.base_number())
-            == crl.plan.delta.as_ref().map(|(base, _)| Some(base.number))
+            == crl.plan.delta.as_ref().map(|delta| Some(delta.base.number))
             && read.base_number().is_none_or(|base| base <= crl.number),
         "delta_crl_indicator",
         "RFC 5280 §5.2.4",
@@ -312,18 +311,18 @@ fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut 
         };
         let known = findings.0.len();
         one_entry(crl, &entry, read, findings);
-        let status = planned.next();
+        let listed = planned.next();
         let is_above = last.is_none_or(|last| last < entry.serial);
-        if !is_above || !status.is_some_and(|status| is_same(&entry, status)) {
+        if !is_above || !listed.is_some_and(|listed| is_same(&entry, &listed)) {
             if findings.0.len() == known {
-                differs(&entry, status, read, findings);
+                differs(&entry, listed, read, findings);
             }
             return;
         }
         last = Some(entry.serial);
     }
     match planned.next() {
-        Some(missing) => is_missing(missing, findings),
+        Some(missing) => is_missing(&missing, findings),
         None => findings.require(
             read.revoked.is_none_or(|list| !list.is_empty()),
             "empty_list",
@@ -336,7 +335,7 @@ fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut 
 /// Names what is wrong where the list leaves the plan; the general name is for what no other name
 /// explains.
 #[cold]
-fn differs(entry: &Entry, planned: Option<&Status>, read: &CrlRef<'_>, findings: &mut Findings) {
+fn differs(entry: &Entry, planned: Option<Listed>, read: &CrlRef<'_>, findings: &mut Findings) {
     let serials = read
         .entries()
         .map_while(Result::ok)
@@ -347,7 +346,7 @@ fn differs(entry: &Entry, planned: Option<&Status>, read: &CrlRef<'_>, findings:
         return findings.add("serial_order", "RFC 5280 §5.1.2.6", detail);
     }
     match planned {
-        Some(planned) if planned.serial < entry.serial => is_missing(planned, findings),
+        Some(planned) if planned.serial < entry.serial => is_missing(&planned, findings),
         _ => {
             let detail = format!("serial {} is not what the index says", entry.serial);
             findings.add(
@@ -359,8 +358,8 @@ fn differs(entry: &Entry, planned: Option<&Status>, read: &CrlRef<'_>, findings:
     }
 }
 
-fn is_missing(status: &Status, findings: &mut Findings) {
-    let detail = format!("serial {} is not on the list", status.serial);
+fn is_missing(planned: &Listed, findings: &mut Findings) {
+    let detail = format!("serial {} is not on the list", planned.serial);
     findings.add(
         "entry_missing",
         "DESIGN: nothing revoked is ever lost",
@@ -398,8 +397,8 @@ fn one_entry(crl: &Crl, entry: &Entry, read: &CrlRef<'_>, findings: &mut Finding
             format!("serial {serial}: reason 0"),
         ),
         // "removeFromCRL … reason code … MUST only appear in delta CRLs".
-        Some(8) if crl.plan.delta.is_some() => {}
-        Some(8) => findings.add(
+        Some(REMOVE_FROM_CRL) if crl.plan.delta.is_some() => {}
+        Some(REMOVE_FROM_CRL) => findings.add(
             "remove_from_crl",
             "RFC 5280 §5.3.1",
             format!("serial {serial}: removeFromCRL"),
@@ -415,9 +414,9 @@ fn one_entry(crl: &Crl, entry: &Entry, read: &CrlRef<'_>, findings: &mut Finding
     }
 }
 
-fn is_same(entry: &Entry, status: &Status) -> bool {
-    entry.serial == status.serial
-        && Some(entry.revoked_at) == status.revoked_at
-        && entry.reason == status.reason.map(|reason| reason.code())
-        && entry.invalidity_date == status.invalidity_date
+fn is_same(entry: &Entry, planned: &Listed) -> bool {
+    entry.serial == planned.serial
+        && entry.revoked_at == planned.revoked_at
+        && entry.reason == planned.reason
+        && entry.invalidity_date == planned.invalidity_date
 }

@@ -10,4 +10,8 @@ pub mod scope;
 mod write;
 
 pub use read::{CrlError, CrlRef, Entries, Entry, SignedCrl};
-pub use write::{Appearance, Crl, CrlPlan, EXPIRED_CERTS_ON_CRL};
+pub use write::{Appearance, Crl, CrlPlan, EXPIRED_CERTS_ON_CRL, Listed};
+
+/// The CRLReason removeFromCRL, which "MUST only appear in delta CRLs" (RFC 5280 §5.3.1). It is no
+/// [`Reason`](crate::core::revocation::Reason).
+pub const REMOVE_FROM_CRL: u8 = 8;

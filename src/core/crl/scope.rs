@@ -1,12 +1,14 @@
 //! Which certificates, and which changes, a CRL is about; and the names that follow from it.
 
+use std::fmt;
+
 use crate::core::{
     serial::{CrlNumber, Serial},
     time::Timestamp,
 };
 
 /// What a CRL is about. CRLs of one scope replace each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// All certificates of the issuer.
     Full,
@@ -19,7 +21,7 @@ pub enum Scope {
 /// One of `count` parts of an issuer's certificates: those whose serial number's last octet, modulo
 /// `count`, is `index`. Serial numbers have at least 64 random bits (BR §7.1), so parts are of one
 /// size; and whoever issues a certificate can tell its part from its serial number alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shard {
     index: u8,
     count: u16,
@@ -57,15 +59,6 @@ impl Shard {
 }
 
 impl Scope {
-    /// In the index: `full`, `delta`, `shard-00` …
-    pub fn key(self) -> String {
-        match self {
-            Self::Full => "full".to_owned(),
-            Self::Delta => "delta".to_owned(),
-            Self::Shard(shard) => format!("shard-{}", shard.name()),
-        }
-    }
-
     /// What stands behind the issuer's name on the shelf, and in the URL: `.crl`, `-delta.crl`,
     /// `/00.crl` …
     pub fn file(self) -> String {
@@ -90,6 +83,19 @@ impl Scope {
         match self {
             Self::Full | Self::Delta => true,
             Self::Shard(shard) => shard.holds(serial),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    /// `full`, `delta`, `shard-00` …
+    ///
+    /// *Warning:* stored state. Row keys are made from it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Delta => f.write_str("delta"),
+            Self::Shard(shard) => write!(f, "shard-{}", shard.name()),
         }
     }
 }
@@ -141,7 +147,7 @@ mod tests {
         let shard = Shard::of(&Serial::from_hex("0a2e1b").unwrap(), 16);
         let scope = Scope::Shard(shard);
         assert_eq!(
-            (scope.key(), scope.file(), scope.archived()),
+            (scope.to_string(), scope.file(), scope.archived()),
             ("shard-0b".into(), "/0b.crl".into(), "-0b.crl".into())
         );
         assert_eq!(Scope::Delta.file(), "-delta.crl");

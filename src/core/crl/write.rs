@@ -1,11 +1,15 @@
 //! Drafting CRLs, full, delta and sharded (RFC 5280 §5).
 
-use super::scope::{Base, Contains, Scope};
+use super::{
+    REMOVE_FROM_CRL,
+    delta::Delta,
+    scope::{Contains, Scope},
+};
 use crate::core::{
     der::{oid, tag, write},
     issuer::Issuer,
     journal::replica::Replica,
-    revocation::Status,
+    revocation::{Reason, Status},
     seal::{Draft, Tbs},
     serial::{CrlNumber, Serial},
     time::{Calendar, Timestamp, Window},
@@ -35,8 +39,8 @@ pub struct CrlPlan {
     pub contains: Contains,
     /// Where its delta CRL is; none on delta CRLs (RFC 5280 §5.2.6).
     pub freshest: Option<String>,
-    /// On a delta CRL: the full CRL that it continues, and its rows.
-    pub delta: Option<(Base, Vec<Status>)>,
+    /// On a delta CRL: what it continues, and what is on it.
+    pub delta: Option<Delta>,
     /// Since when expired certificates are kept on it (X.509 §9.5.2.8); none where they are
     /// dropped.
     pub expired_since: Option<Timestamp>,
@@ -53,6 +57,42 @@ pub struct Appearance {
     pub seq: u64,
 }
 
+/// An entry that is to be written: what a CRL says of one certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose.
+    pub serial: Serial,
+    /// Since when.
+    pub revoked_at: Timestamp,
+    /// The reason code; none for unspecified.
+    pub reason: Option<u8>,
+    /// When the key was compromised, if told.
+    pub invalidity_date: Option<Timestamp>,
+}
+
+impl Listed {
+    /// A certificate that is revoked or held; none where it is valid.
+    pub fn of(status: &Status) -> Option<Self> {
+        let listing = status.listing()?;
+        Some(Self {
+            serial: status.serial(),
+            revoked_at: listing.at,
+            reason: listing.reason.map(Reason::code),
+            invalidity_date: listing.invalidity_date,
+        })
+    }
+
+    /// One that is to leave the list. On delta CRLs alone (RFC 5280 §5.3.1).
+    pub fn removed(serial: Serial, since: Timestamp) -> Self {
+        Self {
+            serial,
+            revoked_at: since,
+            reason: Some(REMOVE_FROM_CRL),
+            invalidity_date: None,
+        }
+    }
+}
+
 impl CrlPlan {
     /// The CRL with this number.
     pub fn numbered(self, number: CrlNumber) -> Crl {
@@ -63,23 +103,25 @@ impl CrlPlan {
     /// CRL until it appears on one regularly scheduled CRL issued beyond the revoked certificate's
     /// validity period."
     pub fn lists(&self, status: &Status) -> bool {
-        let has_appeared_expired = || match (status.not_after, self.previous) {
-            (Some(end), Some(previous)) => end < previous.this_update && status.seq <= previous.seq,
+        let has_appeared_expired = || match (status.not_after(), self.previous) {
+            (Some(end), Some(previous)) => {
+                end < previous.this_update && status.seq() <= previous.seq
+            }
             _ => false,
         };
         status.is_listed()
-            && self.scope.holds(&status.serial)
+            && self.scope.holds(&status.serial())
             && (self.expired_since.is_some() || !has_appeared_expired())
     }
 
-    /// The statuses that stand on this CRL, in order of serial.
-    pub fn entries<'a>(&'a self, replica: &'a Replica) -> impl Iterator<Item = &'a Status> {
-        let changes = self.delta.iter().flat_map(|(_, rows)| rows);
-        let all = self
-            .delta
-            .is_none()
-            .then(|| replica.rows().filter(|status| self.lists(status)));
-        all.into_iter().flatten().chain(changes)
+    /// What stands on this CRL, in order of serial.
+    pub fn entries<'a>(&'a self, replica: &'a Replica) -> impl Iterator<Item = Listed> {
+        let changes = self.delta.iter().flat_map(|delta| &delta.entries);
+        let all = self.delta.is_none().then(|| {
+            let rows = replica.rows().filter(|status| self.lists(status));
+            rows.filter_map(Listed::of)
+        });
+        all.into_iter().flatten().chain(changes.copied())
     }
 
     /// The value of the issuing distribution point, if there is to be one.
@@ -113,7 +155,7 @@ impl Crl {
             let mut writer = EntryWriter::new(out);
             self.plan
                 .entries(replica)
-                .for_each(|status| writer.put(status));
+                .for_each(|entry| writer.put(&entry));
             writer.finish();
         });
         Draft::new(self, tbs, issuer.algorithm())
@@ -153,11 +195,11 @@ impl Crl {
             write::extension(EXPIRED_CERTS_ON_CRL, false, &write::generalized_time(since))
         });
         // RFC 5280 §5.2.4: "The delta CRL indicator is a critical CRL extension".
-        let base = self.plan.delta.as_ref().map_or(vec![], |(base, _)| {
+        let base = self.plan.delta.as_ref().map_or(vec![], |delta| {
             write::extension(
                 oid::DELTA_CRL_INDICATOR,
                 true,
-                &write::integer(base.number.get()),
+                &write::integer(delta.base.number.get()),
             )
         });
         // RFC 5280 §5.2.6: non-critical, and the syntax of cRLDistributionPoints.
@@ -216,14 +258,14 @@ impl<'a> EntryWriter<'a> {
         }
     }
 
-    fn put(&mut self, status: &Status) {
+    fn put(&mut self, listed: &Listed) {
         const BLOCK: usize = 64 << 10;
         if self.out.len() < self.len + LONGEST {
             self.out.resize(self.len + BLOCK, 0);
         }
         if let Some(octets) = self.out[self.len..].first_chunk_mut() {
             let mut entry = EntryBytes { octets, len: 0 };
-            entry.entry(status, &mut self.calendar);
+            entry.entry(listed, &mut self.calendar);
             self.len += entry.len;
         }
     }
@@ -256,13 +298,11 @@ impl EntryBytes<'_> {
         self.octets[start - 1] = (self.len - start) as u8;
     }
 
-    fn entry(&mut self, status: &Status, calendar: &mut Calendar) {
+    fn entry(&mut self, listed: &Listed, calendar: &mut Calendar) {
         let start = self.open();
-        self.serial(&status.serial);
-        // A listed status always has a date; see `ChangeSet::decode_changes`.
-        let revoked_at = status.revoked_at.unwrap_or(Timestamp::EPOCH);
-        let digits = calendar.digits(revoked_at);
-        if revoked_at.is_utc_time() {
+        self.serial(&listed.serial);
+        let digits = calendar.digits(listed.revoked_at);
+        if listed.revoked_at.is_utc_time() {
             self.put(&[tag::UTC_TIME, 13]);
             digits
                 .last_chunk::<13>()
@@ -273,13 +313,13 @@ impl EntryBytes<'_> {
             self.put(&digits);
         }
         // RFC 5280 §5.3: without extensions there is no list of them.
-        if status.reason.is_some() || status.invalidity_date.is_some() {
+        if listed.reason.is_some() || listed.invalidity_date.is_some() {
             let extensions = self.open();
-            if let Some(reason) = status.reason {
+            if let Some(reason) = listed.reason {
                 self.put(&REASON);
-                self.put(&[reason.code()]);
+                self.put(&[reason]);
             }
-            if let Some(date) = status.invalidity_date {
+            if let Some(date) = listed.invalidity_date {
                 self.put(&INVALIDITY);
                 // RFC 5280 §5.3.2: always a GeneralizedTime.
                 self.put(&calendar.digits(date));

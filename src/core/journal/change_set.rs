@@ -1,10 +1,10 @@
 //! The journal: numbered, hash-chained change sets, and the head that ends the chain.
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::core::{
-    digest::hex,
-    revocation::{Event, Reason, State, Status},
+    digest::Digest,
+    revocation::{Change, Event, Reason, State, StatusFields},
     serial::Serial,
     time::Timestamp,
 };
@@ -28,53 +28,58 @@ pub struct ChangeSet {
     /// Why.
     pub comment: String,
     /// At most [`MAX_CHANGES`], each of another serial, each with the row as it is afterwards.
-    pub changes: Vec<(Event, Status)>,
+    pub changes: Vec<Change>,
 }
 
-/// A link of the chain: `SHA-256(previous ‖ canonical bytes of the change set)`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ChainHash(pub [u8; 32]);
+/// A link of the chain: `SHA-256(previous ‖ canonical bytes of the change set)`. As text it is as a
+/// [`Digest`].
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ChainHash(Digest);
 
 impl ChainHash {
     /// Where an issuer's chain begins; it names the key, so that a journal cannot be taken for
     /// another CA's.
-    pub fn genesis(spki_hash: &[u8; 32]) -> Self {
-        Self(
+    pub fn genesis(spki_hash: &Digest) -> Self {
+        Self::over(
             Sha256::new()
                 .chain_update(b"rescind journal v1")
-                .chain_update(spki_hash)
-                .finalize()
-                .into(),
+                .chain_update(spki_hash.octets()),
         )
     }
 
     /// The next link.
     pub fn then(&self, set: &ChangeSet) -> Self {
-        Self(
+        Self::over(
             Sha256::new()
-                .chain_update(self.0)
-                .chain_update(set.canonical())
-                .finalize()
-                .into(),
+                .chain_update(self.octets())
+                .chain_update(set.canonical()),
         )
+    }
+
+    fn over(bytes: Sha256) -> Self {
+        Self(Digest::from_octets(bytes.finalize().into()))
+    }
+
+    /// From the 32 octets of [`ChainHash::octets`].
+    pub const fn from_octets(octets: [u8; 32]) -> Self {
+        Self(Digest::from_octets(octets))
     }
 
     /// From 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut octets = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        for (at, octet) in octets.iter_mut().enumerate() {
-            *octet = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-        }
-        Some(Self(octets))
+        Digest::from_hex(text).map(Self)
+    }
+
+    /// Its octets.
+    pub fn octets(&self) -> &[u8; 32] {
+        self.0.octets()
     }
 }
 
 impl std::fmt::Display for ChainHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex(&self.0))
+        self.0.fmt(f)
     }
 }
 
@@ -143,7 +148,7 @@ impl Counts {
 
 impl Head {
     /// The head of an empty journal.
-    pub fn genesis(spki_hash: &[u8; 32]) -> Self {
+    pub fn genesis(spki_hash: &Digest) -> Self {
         Self {
             seq: 0,
             hash: ChainHash::genesis(spki_hash),
@@ -192,14 +197,18 @@ impl ChangeSet {
     /// *Warning:* stored state.
     pub fn encode_changes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.changes.len() * RECORD);
-        for (event, status) in &self.changes {
+        for Change { event, status } in &self.changes {
             out.extend_from_slice(&[
                 *event as u8,
-                status.state as u8,
-                status.reason.map_or(0, Reason::code),
+                status.state() as u8,
+                status.reason().map_or(0, Reason::code),
             ]);
-            out.extend_from_slice(status.serial.octets());
-            for time in [status.revoked_at, status.invalidity_date, status.not_after] {
+            out.extend_from_slice(status.serial().octets());
+            for time in [
+                status.revoked_at(),
+                status.invalidity_date(),
+                status.not_after(),
+            ] {
                 out.extend_from_slice(&time.map_or(0, |time| time.seconds() + 1).to_be_bytes());
             }
         }
@@ -207,7 +216,7 @@ impl ChangeSet {
     }
 
     /// Reads what [`ChangeSet::encode_changes`] wrote for change set `seq`.
-    pub fn decode_changes(seq: u64, stored: &[u8]) -> Result<Vec<(Event, Status)>, ChangesError> {
+    pub fn decode_changes(seq: u64, stored: &[u8]) -> Result<Vec<Change>, ChangesError> {
         let (records, rest) = stored.as_chunks::<RECORD>();
         if !rest.is_empty() {
             return Err(ChangesError(stored.len() - rest.len()));
@@ -222,12 +231,12 @@ impl ChangeSet {
 /// Octets of one stored change.
 const RECORD: usize = 3 + 20 + 3 * 8;
 
-fn decode_record(seq: u64, record: &[u8; RECORD]) -> Option<(Event, Status)> {
+fn decode_record(seq: u64, record: &[u8; RECORD]) -> Option<Change> {
     let time = |at: usize| match u64::from_be_bytes(*record[at..].first_chunk()?) {
         0 => Some(None),
         stored => Timestamp::from_seconds(stored - 1).map(Some),
     };
-    let status = Status {
+    let fields = StatusFields {
         serial: Serial::from_octets(*record[3..].first_chunk()?).ok()?,
         state: State::from_code(record[1])?,
         revoked_at: time(23)?,
@@ -240,32 +249,36 @@ fn decode_record(seq: u64, record: &[u8; RECORD]) -> Option<(Event, Status)> {
         not_after: time(39)?,
         seq,
     };
-    // A listed row without date could not be published.
-    (status.is_listed() == status.revoked_at.is_some()).then_some(())?;
-    Some((Event::from_code(record[0])?, status))
+    Some(Change {
+        event: Event::from_code(record[0])?,
+        status: fields.check().ok()?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::{
+        digest::hex,
+        revocation::{Listing, Status},
+    };
 
     fn set() -> ChangeSet {
         let at = |seconds| Timestamp::from_seconds(seconds).unwrap();
-        let status = Status {
-            serial: Serial::from_hex("0a2e89").unwrap(),
-            state: State::Revoked,
-            revoked_at: Some(at(1_700_000_000)),
-            reason: Some(Reason::KeyCompromise),
-            invalidity_date: None,
-            not_after: Some(at(1_800_000_000)),
-            seq: 7,
+        let change = |event, reason| {
+            let listing = Listing {
+                at: at(1_700_000_000),
+                reason: Some(reason),
+                invalidity_date: None,
+            };
+            let serial = Serial::from_hex("0a2e89").unwrap();
+            let status = Status::listed(serial, listing, Some(at(1_800_000_000)), 7);
+            Change { event, status }
         };
-        let held = Status {
-            state: State::Held,
-            reason: Some(Reason::CertificateHold),
-            ..status
-        };
-        let changes = vec![(Event::Revoked, status), (Event::Amended, held)];
+        let changes = vec![
+            change(Event::Revoked, Reason::KeyCompromise),
+            change(Event::Amended, Reason::CertificateHold),
+        ];
         ChangeSet {
             seq: 7,
             at: at(1_700_000_100),
@@ -304,7 +317,7 @@ mod tests {
             "0100000000000000070000000065\
              53f1640003616e6e00046c6f73740101"
         );
-        let genesis = ChainHash::genesis(&[0; 32]);
+        let genesis = ChainHash::genesis(&Digest::from_octets([0; 32]));
         assert_eq!(
             genesis.to_string(),
             "feae4b38c8d75b714c0f12d4915fbd5eb13a04654e6bfa8cf8cf1dba991dd945"

@@ -14,7 +14,8 @@ use super::{
     replica::{Fold, Replica},
 };
 use crate::core::{
-    revocation::{Reason, State, Status},
+    digest::Digest,
+    revocation::{Reason, State, Status, StatusFields},
     serial::Serial,
     time::Timestamp,
 };
@@ -43,7 +44,7 @@ pub enum CheckpointError {
 }
 
 /// Writes a replica; none where a number is too large for the format.
-pub fn write(replica: &Replica, spki_hash: &[u8; 32]) -> Option<Vec<u8>> {
+pub fn write(replica: &Replica, spki_hash: &Digest) -> Option<Vec<u8>> {
     let (head, released) = (replica.head(), replica.released());
     let Counts {
         revoked,
@@ -53,9 +54,9 @@ pub fn write(replica: &Replica, spki_hash: &[u8; 32]) -> Option<Vec<u8>> {
     let rows = head.counts.total();
     let mut out = Vec::with_capacity(HEADER + rows as usize * ROW + released.len() * RELEASED);
     out.extend_from_slice(MAGIC);
-    out.extend_from_slice(spki_hash);
+    out.extend_from_slice(spki_hash.octets());
     out.extend_from_slice(&head.seq.to_be_bytes());
-    out.extend_from_slice(&head.hash.0);
+    out.extend_from_slice(head.hash.octets());
     let time = head.updated_at.map_or(0, |at| at.seconds() + 1);
     for number in [
         revoked,
@@ -69,12 +70,19 @@ pub fn write(replica: &Replica, spki_hash: &[u8; 32]) -> Option<Vec<u8>> {
         out.extend_from_slice(&number.to_be_bytes());
     }
     for status in replica.rows() {
-        out.extend_from_slice(status.serial.octets());
-        out.extend_from_slice(&[status.state as u8, status.reason.map_or(0, Reason::code)]);
-        for time in [status.revoked_at, status.invalidity_date, status.not_after] {
+        out.extend_from_slice(status.serial().octets());
+        out.extend_from_slice(&[
+            status.state() as u8,
+            status.reason().map_or(0, Reason::code),
+        ]);
+        for time in [
+            status.revoked_at(),
+            status.invalidity_date(),
+            status.not_after(),
+        ] {
             out.extend_from_slice(&short(time.map_or(0, |time| time.seconds() + 1))?);
         }
-        out.extend_from_slice(&short(status.seq)?);
+        out.extend_from_slice(&short(status.seq())?);
     }
     for (serial, seq) in released {
         out.extend_from_slice(serial.octets());
@@ -126,19 +134,19 @@ fn time(stored: u64) -> Option<Option<Timestamp>> {
 }
 
 /// Reads a checkpoint of the issuer with this key.
-pub fn read(bytes: &[u8], spki_hash: &[u8; 32]) -> Result<Fold, CheckpointError> {
+pub fn read(bytes: &[u8], spki_hash: &Digest) -> Result<Fold, CheckpointError> {
     let mut input = Input(bytes);
     if input.take() != Some(MAGIC) {
         return Err(CheckpointError::Version);
     }
-    if input.take() != Some(spki_hash) {
+    if input.take() != Some(spki_hash.octets()) {
         return Err(CheckpointError::OtherKey);
     }
     contents(&mut input).ok_or(CheckpointError::Damaged)
 }
 
 fn contents(input: &mut Input<'_>) -> Option<Fold> {
-    let (seq, hash) = (input.number()?, ChainHash(*input.take()?));
+    let (seq, hash) = (input.number()?, ChainHash::from_octets(*input.take()?));
     let counts = Counts {
         revoked: input.number()?,
         held: input.number()?,
@@ -156,9 +164,9 @@ fn contents(input: &mut Input<'_>) -> Option<Fold> {
     for _ in 0..rows {
         let status = row(input, seq)?;
         base.last()
-            .is_none_or(|last: &Status| last.serial < status.serial)
+            .is_none_or(|last: &Status| last.serial() < status.serial())
             .then_some(())?;
-        found.change(None, status.state);
+        found.change(None, status.state());
         base.push(status);
     }
     (found == counts).then_some(())?;
@@ -183,7 +191,7 @@ fn contents(input: &mut Input<'_>) -> Option<Fold> {
 fn row(input: &mut Input<'_>, head: u64) -> Option<Status> {
     let serial = input.serial()?;
     let &[state, reason] = input.take()?;
-    let status = Status {
+    let fields = StatusFields {
         serial,
         state: State::from_code(state)?,
         reason: if reason == 0 {
@@ -196,41 +204,41 @@ fn row(input: &mut Input<'_>, head: u64) -> Option<Status> {
         not_after: input.time()?,
         seq: input.short()?,
     };
-    (status.seq <= head && status.is_listed() == status.revoked_at.is_some()).then_some(status)
+    fields.check().ok().filter(|status| status.seq() <= head)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::journal::change_set::{ChangeSet, Linked};
-    use crate::core::revocation::Event;
+    use crate::core::revocation::{Change, Event};
 
-    const KEY: [u8; 32] = [9; 32];
+    const KEY: Digest = Digest::from_octets([9; 32]);
 
     fn replica() -> Replica {
         let at = |seconds| Timestamp::from_seconds(seconds).unwrap();
-        let status = |serial: &str, state, seq| Status {
-            serial: Serial::from_hex(serial).unwrap(),
-            state,
-            revoked_at: (state != State::Valid).then(|| at(1_700_000_000)),
-            reason: (state != State::Valid).then_some(Reason::CertificateHold),
-            invalidity_date: (state == State::Revoked).then(|| at(0)),
-            not_after: Some(at(1_800_000_000)),
-            seq,
+        let change = |event, serial: &str, state, seq| {
+            let fields = StatusFields {
+                serial: Serial::from_hex(serial).unwrap(),
+                state,
+                revoked_at: (state != State::Valid).then(|| at(1_700_000_000)),
+                reason: (state == State::Held).then_some(Reason::CertificateHold),
+                invalidity_date: (state == State::Revoked).then(|| at(0)),
+                not_after: Some(at(1_800_000_000)),
+                seq,
+            };
+            Change {
+                event,
+                status: fields.check().unwrap(),
+            }
         };
+        let last = "7fffffffffffffffffffffffffffffffffffffff";
         let changes = [
             vec![
-                (Event::Revoked, status("0a01", State::Held, 1)),
-                (
-                    Event::Revoked,
-                    status(
-                        "7fffffffffffffffffffffffffffffffffffffff",
-                        State::Revoked,
-                        1,
-                    ),
-                ),
+                change(Event::Revoked, "0a01", State::Held, 1),
+                change(Event::Revoked, last, State::Revoked, 1),
             ],
-            vec![(Event::Released, status("0a01", State::Valid, 2))],
+            vec![change(Event::Released, "0a01", State::Valid, 2)],
         ];
         let mut hash = ChainHash::genesis(&KEY);
         let mut fold = Fold::new(&KEY);
@@ -278,7 +286,7 @@ mod tests {
     fn other_keys_versions_and_lengths_are_refused() {
         let bytes = write(&replica(), &KEY).unwrap();
         assert_eq!(
-            read(&bytes, &[8; 32]).unwrap_err(),
+            read(&bytes, &Digest::of(b"other")).unwrap_err(),
             CheckpointError::OtherKey
         );
         assert_eq!(

@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use super::change_set::{ChainHash, Counts, Head, Linked};
 use crate::core::{
-    revocation::{Event, Status},
+    digest::Digest,
+    revocation::{Change, Event, Status},
     serial::Serial,
 };
 
@@ -74,7 +75,7 @@ pub enum ReplicaError {
 
 impl Fold {
     /// Of an empty journal.
-    pub fn new(spki_hash: &[u8; 32]) -> Self {
+    pub fn new(spki_hash: &Digest) -> Self {
         Self {
             base: Arc::default(),
             recent: BTreeMap::new(),
@@ -133,17 +134,17 @@ impl Fold {
             if linked.hash != self.head.hash {
                 return Err(ReplicaError::Chain(set.seq));
             }
-            if set.changes.iter().any(|(event, _)| event.touches_crls()) {
+            if set.changes.iter().any(|change| change.event.touches_crls()) {
                 self.crl_seq = set.seq;
             }
-            for (event, status) in &set.changes {
+            for Change { event, status } in &set.changes {
                 if *event == Event::Released {
-                    self.released.insert(status.serial, set.seq);
+                    self.released.insert(status.serial(), set.seq);
                 } else if status.is_listed() && !self.released.is_empty() {
-                    self.released.remove(&status.serial);
+                    self.released.remove(&status.serial());
                 }
             }
-            changed.extend(set.changes.iter().map(|(_, status)| *status));
+            changed.extend(set.changes.iter().map(|change| change.status));
         }
         self.change(changed);
         Ok(())
@@ -151,22 +152,22 @@ impl Fold {
 
     fn change(&mut self, mut changed: Vec<Status>) {
         // The newest row of each serial comes first, and is kept.
-        changed.sort_unstable_by_key(|status| (status.serial, u64::MAX - status.seq));
-        changed.dedup_by_key(|status| status.serial);
+        changed.sort_unstable_by_key(|status| (status.serial(), u64::MAX - status.seq()));
+        changed.dedup_by_key(|status| status.serial());
         let mut base = &self.base[..];
         for status in &changed {
-            base = &base[before(base, &status.serial)..];
+            base = &base[before(base, &status.serial())..];
             let old = self
                 .recent
-                .get(&status.serial)
-                .or(base.first().filter(|old| old.serial == status.serial));
+                .get(&status.serial())
+                .or(base.first().filter(|old| old.serial() == status.serial()));
             self.head
                 .counts
-                .change(old.map(|old| old.state), status.state);
+                .change(old.map(Status::state), status.state());
         }
         if self.recent.len() + changed.len() <= RECENT {
             self.recent
-                .extend(changed.into_iter().map(|status| (status.serial, status)));
+                .extend(changed.into_iter().map(|status| (status.serial(), status)));
         } else {
             if !self.recent.is_empty() {
                 self.base = Arc::new(collected(&self.base, self.recent.values()));
@@ -180,7 +181,7 @@ impl Fold {
         self.recent.get(serial).or_else(|| {
             let at = self
                 .base
-                .binary_search_by_key(serial, |status| status.serial)
+                .binary_search_by_key(serial, Status::serial)
                 .ok()?;
             self.base.get(at)
         })
@@ -198,7 +199,7 @@ impl Fold {
 
     /// The rows of serials above `after`, in order of serial.
     pub fn rows_after(&self, after: Option<Serial>) -> impl Iterator<Item = &Status> {
-        let is_before = |status: &Status| after.is_some_and(|after| status.serial <= after);
+        let is_before = |status: &Status| after.is_some_and(|after| status.serial() <= after);
         let (start, from) = (
             self.base.partition_point(is_before),
             after.map_or(Bound::Unbounded, Bound::Excluded),
@@ -284,9 +285,10 @@ fn merged<'a>(
     newer: impl Iterator<Item = &'a Status>,
 ) -> impl Iterator<Item = &'a Status> {
     newer.map(Some).chain([None]).flat_map(move |newer| {
-        let end = newer.map_or(base.len(), |newer| before(base, &newer.serial));
+        let end = newer.map_or(base.len(), |newer| before(base, &newer.serial()));
         let (run, rest) = base.split_at(end);
-        let is_hidden = |older: &&Status| newer.is_some_and(|newer| newer.serial == older.serial);
+        let is_hidden =
+            |older: &&Status| newer.is_some_and(|newer| newer.serial() == older.serial());
         base = &rest[rest.first().filter(is_hidden).map_or(0, |_| 1)..];
         run.iter().chain(newer)
     })
@@ -296,11 +298,11 @@ fn merged<'a>(
 /// finds the next place a few rows ahead.
 fn before(rows: &[Status], serial: &Serial) -> usize {
     let mut end = 1;
-    while rows.get(end - 1).is_some_and(|row| row.serial < *serial) {
+    while rows.get(end - 1).is_some_and(|row| row.serial() < *serial) {
         end *= 2;
     }
     let start = end / 2;
-    start + rows[start..end.min(rows.len())].partition_point(|row| row.serial < *serial)
+    start + rows[start..end.min(rows.len())].partition_point(|row| row.serial() < *serial)
 }
 
 /// The rows of [`merged`].
@@ -319,15 +321,15 @@ mod tests {
     use super::*;
     use crate::core::{
         journal::change_set::ChangeSet,
-        revocation::{Reason, State},
+        revocation::{Reason, State, StatusFields},
         time::Timestamp,
     };
 
-    const KEY: [u8; 32] = [9; 32];
+    const KEY: Digest = Digest::from_octets([9; 32]);
 
     fn status(serial: u32, state: State, seq: u64) -> Status {
         let listed = state != State::Valid;
-        Status {
+        let fields = StatusFields {
             serial: Serial::from_hex(&format!("{:x}", serial + 1)).unwrap(),
             state,
             revoked_at: listed.then(|| Timestamp::from_seconds(5).unwrap()),
@@ -335,7 +337,8 @@ mod tests {
             invalidity_date: None,
             not_after: None,
             seq,
-        }
+        };
+        fields.check().unwrap()
     }
 
     /// A journal of change sets of `size` new revocations each.
@@ -345,7 +348,10 @@ mod tests {
             // Serials come in no order.
             let serial = |at: u32| ((seq as u32 * size + at).wrapping_mul(2_654_435_761)) >> 8;
             let changes = (0..size)
-                .map(|at| (Event::Revoked, status(serial(at), State::Revoked, seq)))
+                .map(|at| Change {
+                    event: Event::Revoked,
+                    status: status(serial(at), State::Revoked, seq),
+                })
                 .collect();
             let at = Timestamp::from_seconds(seq).unwrap();
             let set = ChangeSet {
@@ -376,13 +382,13 @@ mod tests {
             .for_each(|some| piecemeal.read(some).unwrap());
         let whole = fold(&sets);
         let rows: Vec<_> = whole.rows().copied().collect();
-        assert!(rows.is_sorted_by(|a, b| a.serial < b.serial));
+        assert!(rows.is_sorted_by(|a, b| a.serial() < b.serial()));
         assert!(piecemeal.rows().copied().eq(rows.iter().copied()));
         assert_eq!(piecemeal.head, whole.head);
         assert_eq!(whole.head.counts.revoked, rows.len() as u64);
         assert!(
             rows.iter()
-                .all(|row| piecemeal.get(&row.serial) == Some(row))
+                .all(|row| piecemeal.get(&row.serial()) == Some(row))
         );
     }
 
@@ -395,7 +401,7 @@ mod tests {
         let rows: Vec<_> = fold.rows().copied().collect();
         for at in [0, 1, rows.len() / 2, rows.len() - 1] {
             assert!(
-                fold.rows_after(Some(rows[at].serial)).eq(&rows[at + 1..]),
+                fold.rows_after(Some(rows[at].serial())).eq(&rows[at + 1..]),
                 "{at}"
             );
         }
@@ -404,12 +410,12 @@ mod tests {
     #[test]
     fn a_newer_row_hides_the_older_one() {
         let mut sets = journal(2, 3);
-        let serial = sets[0].set.changes[1].1.serial;
-        let released = Status {
-            serial,
-            ..status(0, State::Valid, 2)
-        };
-        sets[1].set.changes = vec![(Event::Released, released)];
+        let serial = sets[0].set.changes[1].status.serial();
+        let released = Status::valid(serial, None, 2);
+        sets[1].set.changes = vec![Change {
+            event: Event::Released,
+            status: released,
+        }];
         sets[1].hash = sets[1].prev.then(&sets[1].set);
         let fold = fold(&sets);
         assert_eq!(fold.get(&serial), Some(&released));
@@ -426,14 +432,17 @@ mod tests {
     #[test]
     fn gap_altered_set_and_other_key_are_told_apart() {
         let sets = journal(3, 2);
-        let read = |sets: &[Linked], key| Fold::new(key).read(sets);
+        let read = |sets: &[Linked], key: &Digest| Fold::new(key).read(sets);
         assert_eq!(
             read(&[sets[0].clone(), sets[2].clone()], &KEY),
             Err(ReplicaError::Gap { after: 1, found: 3 })
         );
-        assert_eq!(read(&sets, &[8; 32]), Err(ReplicaError::OtherKey));
+        assert_eq!(
+            read(&sets, &Digest::of(b"other")),
+            Err(ReplicaError::OtherKey)
+        );
         let mut altered = sets.clone();
-        altered[1].set.changes[0].1.state = State::Held;
+        altered[1].set.changes[0].status = status(0, State::Held, 2);
         assert_eq!(read(&altered, &KEY), Err(ReplicaError::Chain(2)));
     }
 
@@ -461,10 +470,5 @@ mod tests {
             fold(&sets).level(&miscounted).unwrap_err(),
             ReplicaError::Head("counts")
         );
-    }
-
-    #[test]
-    fn a_status_takes_56_octets() {
-        assert_eq!(size_of::<Status>(), 56);
     }
 }

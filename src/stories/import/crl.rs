@@ -4,13 +4,10 @@
 use super::{Content, once};
 use crate::core::{
     certificate::Certificate,
-    crl::{CrlError, CrlRef, Entry, SignedCrl},
+    crl::{CrlError, CrlRef, Entry, REMOVE_FROM_CRL, SignedCrl},
     der::{Reader, oid, tag},
     revocation::{Action, Request},
 };
-
-/// removeFromCRL (RFC 5280 §5.3.1).
-const REMOVE_FROM_CRL: u8 = 8;
 
 pub(super) fn read(bytes: &[u8], signer: &Certificate) -> Result<Content, String> {
     let decoded;

@@ -183,8 +183,8 @@ async fn preview(ca: &Ca, contents: &[Content]) -> Result<(usize, u64), ImportEr
             .or_else(|| replica.get(&request.serial));
         let change = revocation::merge(known, request)
             .map_err(|error| ImportError::Index(error.to_string()))?;
-        if let Some((_, status)) = change {
-            merged.insert(request.serial, status);
+        if let Some(change) = change {
+            merged.insert(request.serial, change.status);
             changed += 1;
         }
     }

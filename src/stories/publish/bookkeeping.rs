@@ -7,14 +7,14 @@ use crate::{
     core::{
         crl::{Crl, scope::Scope},
         der::write,
-        digest::sha256,
-        journal::{change_set::ChainHash, replica::Replica},
+        digest::Digest,
+        journal::replica::Replica,
         seal::Checked,
         serial::CrlNumber,
         time::Timestamp,
     },
     store::{
-        Version,
+        Versioned,
         content::{Label, MOST_OCTETS},
         error::{DriverError, ErrorKind},
         index::{Published, ScopeRow},
@@ -24,10 +24,10 @@ use crate::{
 /// What a CRL of this pass was made from.
 pub(super) fn label(checked: &Checked<Crl>, replica: &Replica) -> Label {
     Label {
-        number: checked.document().number.get(),
+        number: checked.document().number,
         seq: replica.head().seq,
-        hash: replica.head().hash.to_string(),
-        sha256: sha256(checked.bytes()),
+        hash: replica.head().hash,
+        sha256: Digest::of(checked.bytes()),
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn record(
     let published = Published {
         seq: label.seq,
         hash: pass.replica.head().hash,
-        sha256: label.sha256.clone(),
+        sha256: label.sha256,
         this_update: plan.window.this(),
         next_update: plan.window.next(),
         published_at: pass.now,
@@ -59,23 +59,19 @@ async fn confirm(
     number: CrlNumber,
 ) -> Result<(), DriverError> {
     let ca = pass.ca;
-    let key = scope.key();
     loop {
-        let found = ca.index.scope(&ca.name, &key).await?;
-        let (row, version) = found.map_or((None, Version::Absent), |(row, version)| {
-            (Some(row), version)
-        });
+        let found = ca.index.row(&ca.name, scope).await?;
+        let version = Versioned::expected(found.as_ref());
+        let row = found.map(|found| found.value);
         let last = row.as_ref().and_then(|row| row.published.as_ref());
         if last.is_some_and(|last| last.this_update > published.this_update || *last == published) {
             return Ok(());
         }
         let row = ScopeRow {
             number: row.map_or(number, |row| row.number.max(number)),
-            published: Some(published.clone()),
+            published: Some(published),
         };
-        let put = ca
-            .index
-            .put_scope(&ca.name, &key, row.clone(), version.clone());
+        let put = ca.index.put_row(&ca.name, scope, row, version.clone());
         match put.await {
             Err(error) if error.kind == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
@@ -96,7 +92,8 @@ impl Pass<'_> {
         let Some(found) = observed.found().filter(|_| !self.options.dry_run) else {
             return Ok(());
         };
-        let published = observed.row.as_ref().and_then(|row| row.published.as_ref());
+        let row = observed.row.as_ref().map(|row| &row.value);
+        let published = row.and_then(|row| row.published.as_ref());
         if published.is_none_or(|published| published.sha256 != found.sha256)
             && let Some((number, published)) = unrecorded(found, self.now)
         {
@@ -117,8 +114,8 @@ fn unrecorded(found: &Found, now: Timestamp) -> Option<(CrlNumber, Published)> {
     let crl = previous.crl();
     let published = Published {
         seq: label.seq,
-        hash: ChainHash::from_hex(&label.hash)?,
-        sha256: found.sha256.clone(),
+        hash: label.hash,
+        sha256: found.sha256,
         this_update: crl.this_update,
         next_update: crl.next_update?,
         published_at: now,

@@ -3,7 +3,7 @@
 use super::{Observed, Pass, PlanError, PublishError};
 use crate::{
     core::{crl::scope::Scope, serial::CrlNumber},
-    store::{Version, error::ErrorKind, index::ScopeRow},
+    store::{Version, Versioned, error::ErrorKind, index::ScopeRow},
 };
 
 pub(super) struct NumberLine {
@@ -18,8 +18,8 @@ pub(super) struct NumberLine {
 impl NumberLine {
     pub(super) fn of(full: &Observed<'_>) -> Self {
         Self {
-            row: full.row.clone(),
-            version: full.row_version.clone(),
+            row: full.row.as_ref().map(|row| row.value),
+            version: Versioned::expected(full.row.as_ref()),
             floor: full.number(),
             reserved: None,
         }
@@ -61,11 +61,11 @@ impl Pass<'_> {
         let last = line.floor.max(line.last());
         let number = CrlNumber::next(last, self.now).ok_or(PlanError::NumbersEnded)?;
         if !self.options.dry_run {
-            let published = line.row.as_ref().and_then(|row| row.published.clone());
+            let published = line.row.and_then(|row| row.published);
             let row = ScopeRow { number, published };
             let (index, name) = (&self.ca.index, &self.ca.name);
-            let key = Scope::Full.key();
-            match index.put_scope(name, &key, row, line.version.clone()).await {
+            let put = index.put_row(name, Scope::Full, row, line.version.clone());
+            match put.await {
                 Ok(version) => line.version = version,
                 Err(error) if error.kind == ErrorKind::Conflict => return Ok(None),
                 Err(error) => return Err(PublishError::Number(error)),

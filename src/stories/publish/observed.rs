@@ -9,13 +9,14 @@ use crate::{
             gate::{self, Previous, PreviousError, Verified},
             scope::Scope,
         },
+        digest::Digest,
         journal::{change_set::ChainHash, replica::ReplicaError},
         seal::Findings,
         serial::CrlNumber,
         time::Timestamp,
     },
     store::{
-        Version,
+        Version, Versioned,
         content::{Label, Stored},
         index::{Published, ScopeRow},
     },
@@ -29,10 +30,8 @@ pub(super) struct Observed<'a> {
     pub(super) scope: Scope,
     /// The CRL to compare with, and where it was found.
     pub(super) last: Last,
-    /// The index's row about it, which witnesses as the shelf does; and what a replace of that must
-    /// find.
-    pub(super) row: Option<ScopeRow>,
-    pub(super) row_version: Version,
+    /// The index's row about it, which witnesses as the shelf does.
+    pub(super) row: Option<Versioned<ScopeRow>>,
     /// What a replace of the shelf's CRL must find.
     pub(super) shelf_version: Version,
     /// What is damaged, for the operator.
@@ -52,7 +51,7 @@ pub(super) enum Last {
 /// A CRL of ours.
 pub(super) struct Found {
     pub(super) crl: Verified,
-    pub(super) sha256: String,
+    pub(super) sha256: Digest,
     pub(super) origin: Origin,
 }
 
@@ -79,7 +78,7 @@ pub enum Damage {
         error: PreviousError,
     },
     /// A CRL of ours in another one's place.
-    #[error("the shelf's {name} is the {} CRL, in the wrong place, and is replaced", .is.key())]
+    #[error("the shelf's {name} is the {is} CRL, in the wrong place, and is replaced")]
     Misplaced {
         /// The name on the shelf.
         name: String,
@@ -108,12 +107,9 @@ impl<'a> Observed<'a> {
     pub(super) async fn read(ca: &'a Ca, scope: Scope) -> Result<Self, PublishError> {
         let shelf = ca.shelf.current_of(scope).await;
         let shelf = shelf.map_err(PublishError::Shelf)?;
-        let row = ca.index.scope(&ca.name, &scope.key()).await;
+        let row = ca.index.row(&ca.name, scope).await;
         let row = row.map_err(LevelError::from)?;
-        let (row, row_version) = row.map_or((None, Version::Absent), |(row, version)| {
-            (Some(row), version)
-        });
-        let published = row.as_ref().and_then(|row| row.published.as_ref());
+        let published = row.as_ref().and_then(|row| row.value.published.as_ref());
         is_of_this_key(ca, published)?;
         let mut look = Look {
             ca,
@@ -138,7 +134,6 @@ impl<'a> Observed<'a> {
             scope,
             last,
             row,
-            row_version,
             shelf_version,
             damage: look.damage,
         })
@@ -235,12 +230,12 @@ impl Found {
 
     /// The index's row says from what it was made.
     fn made_from(self, published: &Published) -> Self {
-        let number = self.crl.number().map_or(0, |number| number.get());
+        let number = self.crl.number().unwrap_or(CrlNumber::known(0));
         let label = Label {
             number,
             seq: published.seq,
-            hash: published.hash.to_string(),
-            sha256: published.sha256.clone(),
+            hash: published.hash,
+            sha256: published.sha256,
         };
         Self {
             origin: Origin::Here(label),
@@ -253,7 +248,7 @@ impl Found {
         if let Origin::Here(label) = &self.origin {
             let remembered = replicate::remembers(ca, label).await;
             if !remembered.map_err(LevelError::from)? {
-                self.origin = Origin::Elsewhere(label.clone());
+                self.origin = Origin::Elsewhere(*label);
             }
         }
         Ok(())

@@ -7,7 +7,8 @@ use crate::{
     ca::Ca,
     core::{
         crl::{
-            Appearance, CrlError, CrlPlan, CrlRef, EXPIRED_CERTS_ON_CRL, delta,
+            Appearance, CrlError, CrlPlan, CrlRef, EXPIRED_CERTS_ON_CRL,
+            delta::Delta,
             gate::Previous,
             scope::{Base, Scope},
         },
@@ -92,7 +93,7 @@ fn plan(pass: &Pass<'_>, observed: &Observed<'_>) -> Result<CrlPlan, PlanError> 
     // Last-Modified is made of it), if only by a second and never beyond now. From a CRL of the
     // future it goes back, if the gate lets it.
     let entries = plan.entries(pass.replica);
-    let newest = entries.filter_map(|status| status.revoked_at).max();
+    let newest = entries.map(|entry| entry.revoked_at).max();
     let last = previous.map(|previous| previous.crl().this_update);
     let floor = last
         .filter(|&last| last <= now)
@@ -104,8 +105,8 @@ fn plan(pass: &Pass<'_>, observed: &Observed<'_>) -> Result<CrlPlan, PlanError> 
 
 /// Where relying parties find what changed since a full CRL.
 fn freshest(ca: &Ca, scope: Scope) -> Option<String> {
-    let (url, _) = ca.crl.delta.as_ref().filter(|_| scope == Scope::Full)?;
-    Some(url.clone())
+    let delta = ca.crl.delta.as_ref().filter(|_| scope == Scope::Full)?;
+    Some(delta.url.clone())
 }
 
 /// What the previous CRL has listed already; none where nobody knows from what it was made.
@@ -140,9 +141,9 @@ pub(super) fn delta(
         this_update: listed.this_update,
         seq: base.seq().ok_or(PlanError::Base)?,
     };
-    let rows = delta::rows(full, pass.replica, &base, listed);
+    let delta = Delta::beside(full, pass.replica, base, listed);
     Ok(CrlPlan {
-        delta: Some((base, rows)),
+        delta: Some(delta),
         ..beside(pass, full)
     })
 }

@@ -69,8 +69,7 @@ async fn count_so_far(pass: &Pass<'_>) -> Result<u16, PublishError> {
 }
 
 async fn has_row(pass: &Pass<'_>, shard: Shard) -> Result<bool, PublishError> {
-    let key = Scope::Shard(shard).key();
-    let found = pass.ca.index.scope(&pass.ca.name, &key).await;
+    let found = pass.ca.index.row(&pass.ca.name, Scope::Shard(shard)).await;
     Ok(found.map_err(PublishError::Number)?.is_some())
 }
 
@@ -81,14 +80,8 @@ async fn begin(pass: &Pass<'_>) -> Result<(), PublishError> {
         return Ok(());
     };
     for shard in ca.crl.shards().rev() {
-        let (key, empty) = (
-            Scope::Shard(shard).key(),
-            ScopeRow {
-                number,
-                published: None,
-            },
-        );
-        let put = ca.index.put_scope(&ca.name, &key, empty, Version::Absent);
+        let (scope, empty) = (Scope::Shard(shard), ScopeRow::reserved(number));
+        let put = ca.index.put_row(&ca.name, scope, empty, Version::Absent);
         match put.await {
             Err(error) if error.kind != ErrorKind::Conflict => {
                 return Err(PublishError::Number(error));

@@ -7,28 +7,24 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::remembers;
+use super::is_linked;
 use crate::{
     ca::Ca,
     core::{
-        digest::sha256,
+        digest::Digest,
         journal::{
             checkpoint,
             replica::{Fold, Replica},
         },
-        serial::CrlNumber,
         time::Timestamp,
     },
     store::{
-        Version,
-        content::{Label, MOST_OCTETS},
+        Versioned,
+        content::MOST_OCTETS,
         error::{DriverError, ErrorKind},
-        index::{Published, ScopeRow},
+        index::CheckpointRow,
     },
 };
-
-/// The row in the index that names the last one.
-const SCOPE: &str = "checkpoint";
 
 /// One is written when the journal's tail behind the last one has so many change sets, and one more
 /// for so many rows: reading a thousand change sets takes a few calls, writing a million rows tens
@@ -73,12 +69,10 @@ async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
         is_useless: true,
     };
     // What is wrong with the index itself is told by whoever reads it next.
-    let Some((row, _)) = ca.index.scope(&ca.name, SCOPE).await.ok().flatten() else {
+    let Some(row) = ca.index.checkpoint(&ca.name).await.ok().flatten() else {
         return Ok(None);
     };
-    let Some(written) = row.published else {
-        return Ok(None);
-    };
+    let written = row.value;
     let name = ca.checkpoints.name(written.seq);
     let stored = ca
         .checkpoints
@@ -86,18 +80,12 @@ async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
         .get(&name)
         .await?
         .ok_or_else(|| useless(format!("{name} is missing")))?;
-    if sha256(&stored.bytes) != written.sha256 {
+    if Digest::of(&stored.bytes) != written.sha256 {
         return Err(useless(format!("{name} is not what was written")));
     }
     let fold = checkpoint::read(&stored.bytes, &ca.issuer.spki_hash())
         .map_err(|error| useless(format!("{name}: {error}")))?;
-    let label = Label {
-        number: written.seq,
-        seq: fold.seq(),
-        hash: fold.hash().to_string(),
-        sha256: written.sha256,
-    };
-    match remembers(ca, &label).await? {
+    match is_linked(ca, fold.seq(), fold.hash()).await? {
         true => Ok(Some(fold)),
         false => Err(useless(format!(
             "{name} ends with a change set that the journal does not have"
@@ -108,18 +96,14 @@ async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
 /// Writes a checkpoint if enough has changed since the last one, or that is of no use. Only the
 /// last two are kept.
 pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<(), DriverError> {
-    let found = ca.index.scope(&ca.name, SCOPE).await?;
-    let (row, version) = found.map_or((None, Version::Absent), |(row, version)| {
-        (Some(row), version)
-    });
-    let (last, before) = (
-        row.as_ref().map(|row| row.number.get()),
-        row.and_then(|row| row.published),
+    let found = ca.index.checkpoint(&ca.name).await?;
+    let (expected, last) = (
+        Versioned::expected(found.as_ref()),
+        found.map(|found| found.value),
     );
     let (seq, rows) = (replica.head().seq, replica.counts().total());
     let is_useless = ca.checkpoints.is_useless.load(Relaxed);
-    if !is_useless && seq < before.as_ref().map_or(0, |before| before.seq) + TAIL + rows / ROWS_EACH
-    {
+    if !is_useless && seq < last.map_or(0, |last| last.seq) + TAIL + rows / ROWS_EACH {
         return Ok(());
     }
     let Some(bytes) = checkpoint::write(replica, &ca.issuer.spki_hash()) else {
@@ -128,49 +112,36 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
     if bytes.len() as u64 > MOST_OCTETS {
         return Ok(());
     }
-    let sha256 = sha256(&bytes);
+    let sha256 = Digest::of(&bytes);
     ca.checkpoints
         .store
         .put_state(&ca.checkpoints.name(seq), bytes)
         .await?;
-    let hash = replica.head().hash;
-    let published = Published {
-        seq,
-        hash,
-        sha256,
-        this_update: now,
-        next_update: now,
-        published_at: now,
+    // The one before is still being read, maybe; the one before that is not.
+    let (before, spent) = match last {
+        Some(last) if last.seq != seq => (Some(last.seq), last.before),
+        // It is written again.
+        Some(last) => (last.before, None),
+        None => (None, None),
     };
-    let before = before
-        .map(|before| before.seq)
-        .filter(|&before| before != seq);
-    // The row's number is the one before, which is still being read, maybe; the one before that is
-    // not.
-    let number = CrlNumber::known(before.or(last).unwrap_or(0));
-    match ca
-        .index
-        .put_scope(
-            &ca.name,
-            SCOPE,
-            ScopeRow {
-                number,
-                published: Some(published),
-            },
-            version,
-        )
-        .await
-    {
+    let row = CheckpointRow {
+        seq,
+        hash: replica.head().hash,
+        sha256,
+        before: before.filter(|&before| before > 0),
+        written_at: now,
+    };
+    match ca.index.put_checkpoint(&ca.name, row, expected).await {
         Ok(_) => ca.checkpoints.is_useless.store(false, Relaxed),
         // Another publisher wrote one, which is as good.
         Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
         Err(error) => return Err(error),
     }
-    match last.filter(|&last| last > 0 && last != seq && before.is_some()) {
-        Some(last) => {
+    match spent.filter(|&spent| spent != seq) {
+        Some(spent) => {
             ca.checkpoints
                 .store
-                .remove(&ca.checkpoints.name(last))
+                .remove(&ca.checkpoints.name(spent))
                 .await
         }
         None => Ok(()),

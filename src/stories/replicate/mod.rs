@@ -7,10 +7,10 @@ pub(crate) use checkpoint::write as write_checkpoint;
 use crate::{
     ca::Ca,
     core::journal::{
-        change_set::{Head, Linked},
+        change_set::{ChainHash, Head, Linked},
         replica::{Fold, Replica, ReplicaError},
     },
-    store::{content::Label, error::DriverError},
+    store::{Versioned, content::Label, error::DriverError},
 };
 
 /// Why the index cannot be read into memory.
@@ -41,13 +41,16 @@ const MOVES: usize = 100;
 /// Whether a CRL that was made from this point of a journal was made from ours. An index that was
 /// lost, emptied or put back from a backup does not know it.
 pub async fn remembers(ca: &Ca, label: &Label) -> Result<bool, DriverError> {
-    let Some(before) = label.seq.checked_sub(1) else {
+    is_linked(ca, label.seq, label.hash).await
+}
+
+/// Whether the journal has change set `seq` with this link of the chain.
+async fn is_linked(ca: &Ca, seq: u64, hash: ChainHash) -> Result<bool, DriverError> {
+    let Some(before) = seq.checked_sub(1) else {
         return Ok(true);
     };
     let found = ca.index.journal(&ca.name, before, 1).await?;
-    Ok(found
-        .first()
-        .is_some_and(|linked| linked.hash.to_string() == label.hash))
+    Ok(found.first().is_some_and(|linked| linked.hash == hash))
 }
 
 /// The next change sets up to `head`: so many that merging them costs in proportion to what they
@@ -79,7 +82,7 @@ pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelErr
         None => checkpoint::load(ca).await.unwrap_or_else(genesis),
     };
     for _ in 0..MOVES {
-        let Some((head, _)) = ca.index.head(&ca.name).await? else {
+        let Some(Versioned { value: head, .. }) = ca.index.head(&ca.name).await? else {
             let empty = Fold::new(&ca.issuer.spki_hash());
             let head = Head::genesis(&ca.issuer.spki_hash());
             return match known {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use crate::{
     ca::{Ca, credential::Credential},
     core::{
-        digest::sha256,
+        digest::Digest,
         journal::replica::Replica,
         key::KeyKind,
         ocsp::{CertId, CertStatus, Reading, Refusal, Request, Response},
@@ -309,7 +309,7 @@ impl Responder {
         let (_, credential) = choose(known, request, now)?;
         let serials = request.cert_ids.iter().filter_map(|id| id.serial).collect();
         let rows = served.look_up(serials).await.map_err(|why| later(&why))?;
-        let row = |serial: &Serial| rows.iter().find(|row| row.serial == *serial);
+        let row = |serial: &Serial| rows.iter().find(|row| row.serial() == *serial);
         if row(&credential.certificate.serial).is_some_and(Status::is_listed) {
             return Err(later("the credential is revoked"));
         }
@@ -362,7 +362,7 @@ impl Responder {
         let der =
             seal(credential, response, purpose).map_err(|error| (Refusal::InternalError, error))?;
         self.signatures[purpose as usize].fetch_add(1, Relaxed);
-        let etag = asked.nonce.is_none().then(|| sha256(&der));
+        let etag = asked.nonce.is_none().then(|| Digest::of(&der).to_string());
         let replace_at = window.this().after(window.length() / 2);
         Ok(Signed {
             der,

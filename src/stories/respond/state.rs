@@ -22,7 +22,7 @@ use crate::{
     core::{
         journal::{change_set::ChainHash, replica::Replica},
         ocsp::{CertId, CertStatus},
-        revocation::{State, Status},
+        revocation::Status,
         serial::Serial,
         time::Timestamp,
     },
@@ -243,7 +243,7 @@ impl Served {
                 .index
                 .head(&self.ca.name)
                 .await?
-                .map_or(0, |(head, _)| head.seq);
+                .map_or(0, |head| head.value.seq);
             Ok(Introduction { label, seq })
         };
         self.introduced.get_or_try_init(introduce).await
@@ -298,8 +298,8 @@ impl Served {
             .index
             .head(&self.ca.name)
             .await?
-            .map_or(0, |(head, _)| head.seq);
-        if seq < introduction.seq || rows.iter().any(|row| row.seq > seq) {
+            .map_or(0, |head| head.value.seq);
+        if seq < introduction.seq || rows.iter().any(|row| row.seq() > seq) {
             return Err(Doubt::Distrust("the index went back".to_owned()));
         }
         Ok(rows)
@@ -330,13 +330,12 @@ impl Served {
             Unlisted::Revoked => CertStatus::NeverIssued,
         };
         match found {
-            Some(status) if status.state == State::Valid => CertStatus::Good,
-            Some(status) => match status.revoked_at {
-                Some(at) => CertStatus::Revoked {
-                    at,
-                    reason: status.reason,
+            Some(status) => match status.listing() {
+                Some(listing) => CertStatus::Revoked {
+                    at: listing.at,
+                    reason: listing.reason,
                 },
-                None => CertStatus::Unknown,
+                None => CertStatus::Good,
             },
             // No certificate can have such a serial number, so none is good.
             None if id.serial.is_none() && unlisted == CertStatus::Good => CertStatus::Unknown,

@@ -8,7 +8,7 @@ use crate::core::{
         gate::Previous,
         scope::Scope,
     },
-    digest::sha256,
+    digest::Digest,
     journal::replica::Fold,
     revocation::Status,
     serial::CrlNumber,
@@ -40,8 +40,7 @@ pub(super) async fn crl(
     }
     let label = stored
         .label
-        .clone()
-        .filter(|label| label.sha256 == sha256(&stored.bytes));
+        .filter(|label| label.sha256 == Digest::of(&stored.bytes));
     let label =
         label.ok_or_else(|| wrong("it has no label, or that of other content".to_owned()))?;
     if label.seq < before {
@@ -51,7 +50,7 @@ pub(super) async fn crl(
         )));
     }
     journal.go_to(label.seq).await?;
-    if journal.fold.seq() != label.seq || journal.fold.hash().to_string() != label.hash {
+    if journal.fold.seq() != label.seq || journal.fold.hash() != label.hash {
         return Err(wrong(format!(
             "it was made from a change set {} that the journal does not have",
             label.seq
@@ -78,31 +77,24 @@ fn entries(crl: &CrlRef<'_>, fold: &Fold, scope: Scope) -> Result<(), String> {
             .map_err(|error| error.to_string())
     };
     let mut entry = next()?;
-    for status in fold
+    let listed = fold
         .rows()
-        .filter(|status| status.is_listed() && scope.holds(&status.serial))
-    {
+        .filter(|status| status.is_listed() && scope.holds(&status.serial()));
+    for status in listed {
+        let serial = status.serial();
         match &entry {
-            Some(found) if found.serial == status.serial => {
+            Some(found) if found.serial == serial => {
                 if !is_same(found, status) {
-                    return Err(format!(
-                        "serial {} is not as the journal says",
-                        status.serial
-                    ));
+                    return Err(format!("serial {serial} is not as the journal says"));
                 }
                 entry = next()?;
             }
-            Some(found) if found.serial < status.serial => {
+            Some(found) if found.serial < serial => {
                 return Err(format!("serial {} is on it, and not revoked", found.serial));
             }
             // Listed once after it expired, and then dropped (RFC 5280 §3.3).
-            _ if !keeps_expired && status.not_after.is_some_and(|end| end < crl.this_update) => {}
-            _ => {
-                return Err(format!(
-                    "serial {} is revoked, and not on it",
-                    status.serial
-                ));
-            }
+            _ if !keeps_expired && status.not_after().is_some_and(|end| end < crl.this_update) => {}
+            _ => return Err(format!("serial {serial} is revoked, and not on it")),
         }
     }
     match entry {
@@ -112,9 +104,9 @@ fn entries(crl: &CrlRef<'_>, fold: &Fold, scope: Scope) -> Result<(), String> {
 }
 
 fn is_same(entry: &Entry, status: &Status) -> bool {
-    Some(entry.revoked_at) == status.revoked_at
-        && entry.reason().ok() == Some(status.reason)
-        && entry.invalidity_date == status.invalidity_date
+    Some(entry.revoked_at) == status.revoked_at()
+        && entry.reason().ok() == Some(status.reason())
+        && entry.invalidity_date == status.invalidity_date()
 }
 
 /// A delta CRL makes the full CRL of its number out of its base, where the archive has both; what

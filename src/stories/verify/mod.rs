@@ -96,21 +96,28 @@ pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<Report, Verify
     // Roughly the order in which they were made, so that the journal is read about once. A delta
     // CRL has the number of its full CRL, and stands behind it.
     archived.sort_by_key(|&(number, _)| number);
-    let mut last: HashMap<String, (u64, CrlNumber)> = HashMap::new();
+    let mut last: HashMap<Scope, Last> = HashMap::new();
     for &(number, scope) in &archived {
-        progress(format!("archived {} CRL {number}", scope.key()));
-        let before = last.get(&scope.key()).map_or(0, |&(seq, _)| seq);
+        progress(format!("archived {scope} CRL {number}"));
+        let before = last.get(&scope).map_or(0, |last| last.seq);
         let seq = archive::crl(&mut journal, scope, number, before).await?;
-        last.insert(scope.key(), (seq, number));
+        last.insert(scope, Last { seq, number });
         report.crls += 1;
     }
     for scope in ca.crl.scopes() {
-        shelf(ca, scope, last.get(&scope.key()).map(|&(_, number)| number)).await?;
+        shelf(ca, scope, last.get(&scope).map(|last| last.number)).await?;
     }
     progress("the rest of the journal".to_owned());
     report.seq = journal.read_to_head().await?;
     report.rows = rows(&mut journal, progress).await?;
     Ok(report)
+}
+
+/// The last archived CRL of a scope that was looked at.
+struct Last {
+    /// The change set it was made from.
+    seq: u64,
+    number: CrlNumber,
 }
 
 /// The journal, read as far as it is needed.
@@ -172,7 +179,7 @@ impl<'a> Journal<'a> {
                 .index
                 .head(&self.ca.name)
                 .await?
-                .map(|(head, _)| head);
+                .map(|head| head.value);
             let head = head.unwrap_or_else(|| Head::genesis(&self.ca.issuer.spki_hash()));
             match self.fold.clone().level(&head) {
                 Ok(_) => return Ok(head.seq),
@@ -217,7 +224,7 @@ async fn rows(journal: &mut Journal<'_>, progress: impl Fn(String)) -> Result<u6
         }
         count += page.len() as u64;
         match page.last() {
-            Some(last) if !is_last => after = Some(last.serial),
+            Some(last) if !is_last => after = Some(last.serial()),
             _ => return Ok(count),
         }
     }
@@ -231,18 +238,18 @@ fn same_rows(
 ) -> Result<(), VerifyError> {
     let mut expected = fold.rows_after(after).peekable();
     for row in page {
-        let serial = row.serial;
+        let serial = row.serial();
         match expected.next() {
             Some(status) if status == row => {}
-            Some(status) if status.serial == serial => {
+            Some(status) if status.serial() == serial => {
                 return Err(VerifyError::Row {
                     serial,
                     what: "it differs from what the journal says",
                 });
             }
-            Some(status) if status.serial < serial => {
+            Some(status) if status.serial() < serial => {
                 return Err(VerifyError::Row {
-                    serial: status.serial,
+                    serial: status.serial(),
                     what: "it is missing",
                 });
             }
@@ -256,7 +263,7 @@ fn same_rows(
     }
     match expected.next() {
         Some(status) if is_last => Err(VerifyError::Row {
-            serial: status.serial,
+            serial: status.serial(),
             what: "it is missing",
         }),
         _ => Ok(()),

@@ -7,7 +7,7 @@ use rescind::core::{
     certificate::Certificate,
     crl::{
         Appearance, Crl, CrlPlan, CrlRef,
-        delta::{self, Neighbours},
+        delta::{Delta, Neighbours},
         gate::Previous,
         lint::{CrlBefore, CrlSource},
         scope::{Base, Contains, Scope, Shard},
@@ -17,7 +17,7 @@ use rescind::core::{
         change_set::{ChangeSet, Head, Linked},
         replica::{Fold, Replica},
     },
-    revocation::{Event, Reason, State, Status},
+    revocation::{Change, Event, Listing, Reason, State, Status},
     seal::{Document, Findings},
     serial::{CrlNumber, Serial},
     time::Window,
@@ -56,26 +56,18 @@ pub(super) struct World {
 }
 
 fn status(serial: &str, reason: Option<Reason>, seq: u64) -> Status {
-    let state = if reason == Some(Reason::CertificateHold) {
-        State::Held
-    } else {
-        State::Revoked
-    };
     let invalidity_date = (reason == Some(Reason::KeyCompromise)).then(|| at(1_735_689_599));
     let serial = Serial::from_hex(serial).unwrap();
-    Status {
-        serial,
-        state,
-        revoked_at: Some(at(1_767_225_600)),
+    let listing = Listing {
+        at: at(1_767_225_600),
         reason,
         invalidity_date,
-        not_after: None,
-        seq,
-    }
+    };
+    Status::listed(serial, listing, None, seq)
 }
 
 /// Reads change sets on behind `fold`, whose head is `head`.
-fn replica(fold: &mut Fold, head: &mut Head, changes: Vec<(Event, Status)>) -> Replica {
+fn replica(fold: &mut Fold, head: &mut Head, changes: Vec<Change>) -> Replica {
     let prev = head.hash;
     let set = ChangeSet {
         seq: head.seq + 1,
@@ -85,10 +77,10 @@ fn replica(fold: &mut Fold, head: &mut Head, changes: Vec<(Event, Status)>) -> R
         changes,
     };
     let mut counts = head.counts;
-    for (event, status) in &set.changes {
+    for Change { event, status } in &set.changes {
         counts.change(
             (*event == Event::Released).then_some(State::Held),
-            status.state,
+            status.state(),
         );
     }
     *head = head.then(&set, counts);
@@ -114,20 +106,20 @@ impl World {
             ("3301", Some(Reason::CertificateHold)),
             ("8044", Some(Reason::Superseded)),
         ];
-        let revoked = revoked.map(|(serial, reason)| (Event::Revoked, status(serial, reason, 1)));
+        let revoked = revoked.map(|(serial, reason)| Change {
+            event: Event::Revoked,
+            status: status(serial, reason, 1),
+        });
         let earlier = replica(&mut fold, &mut head, revoked.to_vec());
-        let released = Status {
-            state: State::Valid,
-            revoked_at: None,
-            reason: None,
-            ..revoked[2].1
-        };
         let changes = vec![
-            (Event::Released, Status { seq: 2, ..released }),
-            (
-                Event::Revoked,
-                status("5500", Some(Reason::CessationOfOperation), 2),
-            ),
+            Change {
+                event: Event::Released,
+                status: Status::valid(revoked[2].status.serial(), None, 2),
+            },
+            Change {
+                event: Event::Revoked,
+                status: status("5500", Some(Reason::CessationOfOperation), 2),
+            },
         ];
         let replica = replica(&mut fold, &mut head, changes);
         Self {
@@ -196,16 +188,12 @@ impl World {
                     seq: 1,
                 };
                 let previous = self.bytes(Good::Previous);
-                let rows = delta::rows(
-                    &full,
-                    &self.replica,
-                    &base,
-                    &CrlRef::read(&previous).unwrap(),
-                );
+                let previous = CrlRef::read(&previous).unwrap();
+                let delta = Delta::beside(&full, &self.replica, base, &previous);
                 CrlPlan {
                     scope: Scope::Delta,
                     freshest: None,
-                    delta: Some((base, rows)),
+                    delta: Some(delta),
                     ..full
                 }
             }

@@ -98,7 +98,7 @@ fn a_crl_on_the_shelf_has_the_headers_that_relying_parties_need() {
             "max-age=3600, public, no-transform"
         );
         assert_eq!(header("x-ms-meta-number"), label.number.to_string());
-        assert_eq!(header("x-ms-meta-sha256"), label.sha256);
+        assert_eq!(header("x-ms-meta-sha256"), label.sha256.to_string());
     });
 }
 

@@ -4,13 +4,15 @@ use futures::future::join_all;
 use rescind::{
     ca::Ca,
     core::{
+        crl::scope::{Scope, Shard},
+        digest::Digest,
         journal::change_set::{ChangeSet, Head, Linked, MAX_CHANGES, MAX_TEXT},
-        revocation::{Event, Reason, State, Status},
+        revocation::{Change, Event, Listing, Reason, Status},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
     store::{
-        Version,
+        Version, Versioned,
         error::ErrorKind,
         index::{Commit, Published, ScopeRow},
     },
@@ -25,14 +27,19 @@ fn serial(number: u64) -> Serial {
 }
 
 fn revoked(number: u64) -> Status {
-    Status {
-        serial: serial(number),
-        state: State::Revoked,
-        revoked_at: Some(at(1_700_000_000)),
-        reason: Some(Reason::KeyCompromise),
+    Status::listed(
+        serial(number),
+        listing(Some(Reason::KeyCompromise)),
+        None,
+        0,
+    )
+}
+
+fn listing(reason: Option<Reason>) -> Listing {
+    Listing {
+        at: at(1_700_000_000),
+        reason,
         invalidity_date: None,
-        not_after: None,
-        seq: 0,
     }
 }
 
@@ -49,12 +56,15 @@ fn with_texts(head: &Head, statuses: &[Status], actor: &str, comment: &str) -> C
     let seq = head.seq + 1;
     let changes: Vec<_> = statuses
         .iter()
-        .map(|status| (Event::Revoked, Status { seq, ..*status }))
+        .map(|status| Change {
+            event: Event::Revoked,
+            status: status.with_seq(seq),
+        })
         .collect();
     let mut counts = head.counts;
     changes
         .iter()
-        .for_each(|(_, status)| counts.change(None, status.state));
+        .for_each(|change| counts.change(None, change.status.state()));
     let (actor, comment) = (actor.to_owned(), comment.to_owned());
     let set = ChangeSet {
         seq,
@@ -81,9 +91,9 @@ async fn grow(ca: &Ca, count: u64) -> Head {
         let commit = after(&head, &[revoked(number)]);
         head = commit.head;
         ca.index.commit(&ca.name, commit, version).await.unwrap();
-        let (found, next) = ca.index.head(&ca.name).await.unwrap().unwrap();
-        assert_eq!(found, head);
-        version = next;
+        let found = ca.index.head(&ca.name).await.unwrap().unwrap();
+        assert_eq!(found.value, head);
+        version = found.version;
     }
     head
 }
@@ -91,7 +101,7 @@ async fn grow(ca: &Ca, count: u64) -> Head {
 async fn rows(ca: &Ca, serials: impl IntoIterator<Item = u64>) -> Vec<Status> {
     let serials = serials.into_iter().map(serial).collect();
     let mut found = ca.index.statuses(&ca.name, serials).await.unwrap();
-    found.sort_unstable_by_key(|status| *status.serial.octets());
+    found.sort_unstable_by_key(|status| *status.serial().octets());
     found
 }
 
@@ -101,7 +111,7 @@ pub async fn an_empty_index_has_no_head_no_journal_and_no_rows<P: Place>() {
     assert_eq!(ca.index.head(&ca.name).await.unwrap(), None);
     assert_eq!(ca.index.journal(&ca.name, 0, 1000).await.unwrap(), []);
     assert_eq!(rows(&ca, [1, 2]).await, []);
-    assert_eq!(ca.index.scope(&ca.name, "full").await.unwrap(), None);
+    assert_eq!(ca.index.row(&ca.name, Scope::Full).await.unwrap(), None);
     assert_eq!(
         *rescind::stories::replicate::level(&ca, None)
             .await
@@ -121,20 +131,14 @@ pub async fn a_commit_is_read_back_whole<P: Place>() {
         .unwrap();
     // Another process sees it.
     let ca = place.ca().await;
-    let (head, _) = ca.index.head(&ca.name).await.unwrap().unwrap();
-    assert_eq!(head, commit.head);
+    let head = ca.index.head(&ca.name).await.unwrap().unwrap();
+    assert_eq!(head.value, commit.head);
     assert_eq!(
         ca.index.journal(&ca.name, 0, 10).await.unwrap(),
         [commit.linked]
     );
     let known = rows(&ca, [1, 2, 3]).await;
-    assert_eq!(
-        known,
-        [1, 2].map(|number| Status {
-            seq: 1,
-            ..revoked(number)
-        })
-    );
+    assert_eq!(known, [1, 2].map(|number| revoked(number).with_seq(1)));
     assert_eq!(
         rescind::stories::replicate::level(&ca, None)
             .await
@@ -149,35 +153,22 @@ pub async fn every_field_of_a_status_is_kept<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     let end: Timestamp = "9999-12-31T23:59:59Z".parse().unwrap();
-    let held = Status {
-        state: State::Held,
-        reason: Some(Reason::CertificateHold),
-        ..revoked(1)
-    };
-    let valid = Status {
-        state: State::Valid,
-        revoked_at: None,
-        reason: None,
-        not_after: Some(end),
-        ..revoked(2)
-    };
-    let plain = Status {
-        reason: None,
+    let hold = listing(Some(Reason::CertificateHold));
+    let held = Status::listed(serial(1), hold, None, 0);
+    let valid = Status::valid(serial(2), Some(end), 0);
+    let undetermined = Listing {
         invalidity_date: Some(at(1)),
-        not_after: Some(at(1_800_000_000)),
-        ..revoked(3)
+        ..listing(None)
     };
-    let long = Status {
-        serial: Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap(),
-        ..plain
-    };
+    let plain = Status::listed(serial(3), undetermined, Some(at(1_800_000_000)), 0);
+    let last = Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap();
+    let long = Status::listed(last, undetermined, plain.not_after(), 0);
     let reasons = (1..=10)
         .filter_map(Reason::from_code)
         .filter(|reason| *reason != Reason::CertificateHold);
-    let others = reasons.zip(4..).map(|(reason, number)| Status {
-        reason: Some(reason),
-        ..revoked(number)
-    });
+    let others = reasons
+        .zip(4..)
+        .map(|(reason, number)| Status::listed(serial(number), listing(Some(reason)), None, 0));
     let all: Vec<_> = [held, valid, plain, long]
         .into_iter()
         .chain(others)
@@ -187,11 +178,11 @@ pub async fn every_field_of_a_status_is_kept<P: Place>() {
         .commit(&ca.name, commit.clone(), Version::Absent)
         .await
         .unwrap();
-    let serials = all.iter().map(|status| status.serial).collect();
+    let serials = all.iter().map(Status::serial).collect();
     let found = ca.index.statuses(&ca.name, serials).await.unwrap();
     assert_eq!(found.len(), all.len());
     for status in &all {
-        assert!(found.contains(&Status { seq: 1, ..*status }), "{status:?}");
+        assert!(found.contains(&status.with_seq(1)), "{status:?}");
     }
     assert_eq!(
         ca.index.journal(&ca.name, 0, 1).await.unwrap(),
@@ -226,7 +217,7 @@ pub async fn texts_are_kept_to_the_letter<P: Place>() {
             .commit(&ca.name, commit.clone(), version)
             .await
             .unwrap();
-        version = ca.index.head(&ca.name).await.unwrap().unwrap().1;
+        version = ca.index.head(&ca.name).await.unwrap().unwrap().version;
         assert_eq!(
             ca.index.journal(&ca.name, number - 1, 1).await.unwrap(),
             [commit.linked],
@@ -270,7 +261,7 @@ pub async fn a_commit_under_a_stale_head_conflicts_and_changes_nothing<P: Place>
         .commit(&ca.name, first.clone(), Version::Absent)
         .await
         .unwrap();
-    let (_, stale) = ca.index.head(&ca.name).await.unwrap().unwrap();
+    let stale = ca.index.head(&ca.name).await.unwrap().unwrap().version;
     let second = after(&first.head, &[revoked(2)]);
     ca.index
         .commit(&ca.name, second.clone(), stale.clone())
@@ -286,7 +277,7 @@ pub async fn a_commit_under_a_stale_head_conflicts_and_changes_nothing<P: Place>
         assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     }
     assert_eq!(
-        ca.index.head(&ca.name).await.unwrap().unwrap().0,
+        ca.index.head(&ca.name).await.unwrap().unwrap().value,
         second.head
     );
     assert_eq!(
@@ -305,7 +296,7 @@ pub async fn a_commit_that_fails_in_one_row_changes_no_other<P: Place>() {
         .commit(&ca.name, first.clone(), Version::Absent)
         .await
         .unwrap();
-    let (_, version) = ca.index.head(&ca.name).await.unwrap().unwrap();
+    let version = ca.index.head(&ca.name).await.unwrap().unwrap().version;
     let again = after(&genesis(&ca), &[revoked(1), revoked(2)]);
     assert_eq!(again.linked.set.seq, 1);
     ca.index
@@ -314,7 +305,10 @@ pub async fn a_commit_that_fails_in_one_row_changes_no_other<P: Place>() {
         .unwrap_err();
     assert_eq!(
         ca.index.head(&ca.name).await.unwrap().unwrap(),
-        (first.head, version)
+        Versioned {
+            value: first.head,
+            version
+        }
     );
     assert_eq!(
         ca.index.journal(&ca.name, 0, 10).await.unwrap(),
@@ -327,7 +321,7 @@ pub async fn one_of_many_commits_at_once_wins<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     let head = grow(&ca, 1).await;
-    let (_, version) = ca.index.head(&ca.name).await.unwrap().unwrap();
+    let version = ca.index.head(&ca.name).await.unwrap().unwrap().version;
     let commits = (10..18).map(|number| {
         let commit = after(&head, &[revoked(number)]);
         let (ca, version) = (ca.clone(), version.clone());
@@ -425,10 +419,8 @@ pub async fn rows_come_in_order_of_serial_and_within_their_limit<P: Place>() {
     let place = P::new();
     let ca = place.ca().await;
     assert_eq!(ca.index.rows(&ca.name, None, 10).await.unwrap(), []);
-    let long = Status {
-        serial: Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap(),
-        ..revoked(1)
-    };
+    let last = Serial::from_hex(&format!("7f{}", "ff".repeat(19))).unwrap();
+    let long = Status::listed(last, listing(None), None, 0);
     // Neither in the order of numbers, nor in that of the texts without their zeros.
     let statuses = [
         revoked(0x0a00),
@@ -442,13 +434,13 @@ pub async fn rows_come_in_order_of_serial_and_within_their_limit<P: Place>() {
         .commit(&ca.name, commit, Version::Absent)
         .await
         .unwrap();
-    let mut sorted = statuses.map(|status| Status { seq: 1, ..status });
-    sorted.sort_unstable_by_key(|status| status.serial);
+    let mut sorted = statuses.map(|status| status.with_seq(1));
+    sorted.sort_unstable_by_key(Status::serial);
     assert_eq!(ca.index.rows(&ca.name, None, 10).await.unwrap(), sorted);
     assert_eq!(ca.index.rows(&ca.name, None, 2).await.unwrap(), sorted[..2]);
     assert_eq!(
         ca.index
-            .rows(&ca.name, Some(sorted[1].serial), 2)
+            .rows(&ca.name, Some(sorted[1].serial()), 2)
             .await
             .unwrap(),
         sorted[2..4]
@@ -463,7 +455,7 @@ pub async fn rows_come_in_order_of_serial_and_within_their_limit<P: Place>() {
     );
     assert_eq!(
         ca.index
-            .rows(&ca.name, Some(sorted[4].serial), 10)
+            .rows(&ca.name, Some(sorted[4].serial()), 10)
             .await
             .unwrap(),
         []
@@ -483,9 +475,9 @@ pub async fn rows_are_listed_past_a_thousand<P: Place>() {
         );
         head = commit.head;
         ca.index.commit(&ca.name, commit, version).await.unwrap();
-        version = ca.index.head(&ca.name).await.unwrap().unwrap().1;
+        version = ca.index.head(&ca.name).await.unwrap().unwrap().version;
     }
-    let serials = |rows: Vec<Status>| rows.iter().map(|row| row.serial).collect::<Vec<_>>();
+    let serials = |rows: Vec<Status>| rows.iter().map(Status::serial).collect::<Vec<_>>();
     let all: Vec<_> = (1..=1100).map(serial).collect();
     assert_eq!(
         serials(ca.index.rows(&ca.name, None, 1050).await.unwrap()),
@@ -534,18 +526,22 @@ pub async fn a_scope_row_is_replaced_only_as_it_was_read<P: Place>() {
     };
     let first = ca
         .index
-        .put_scope(&ca.name, "full", number(7), Version::Absent)
+        .put_row(&ca.name, Scope::Full, number(7), Version::Absent)
         .await
         .unwrap();
     assert_eq!(
-        ca.index.scope(&ca.name, "full").await.unwrap(),
-        Some((number(7), first.clone()))
+        ca.index.row(&ca.name, Scope::Full).await.unwrap(),
+        Some(Versioned {
+            value: number(7),
+            version: first.clone()
+        })
     );
-    assert_eq!(ca.index.scope(&ca.name, "shard-00").await.unwrap(), None);
+    let shard = Scope::Shard(Shard::all(16).next().unwrap());
+    assert_eq!(ca.index.row(&ca.name, shard).await.unwrap(), None);
     let published = Published {
         seq: 3,
         hash: genesis(&ca).hash,
-        sha256: "ab".repeat(32),
+        sha256: Digest::of(b"a CRL"),
         this_update: at(1_700_000_000),
         next_update: at(1_700_600_000),
         published_at: at(1_700_000_001),
@@ -556,40 +552,43 @@ pub async fn a_scope_row_is_replaced_only_as_it_was_read<P: Place>() {
     };
     let second = ca
         .index
-        .put_scope(&ca.name, "full", row.clone(), first.clone())
+        .put_row(&ca.name, Scope::Full, row, first.clone())
         .await
         .unwrap();
     for stale in [first, Version::Absent] {
         let error = ca
             .index
-            .put_scope(&ca.name, "full", number(9), stale)
+            .put_row(&ca.name, Scope::Full, number(9), stale)
             .await
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     }
     assert_eq!(
-        ca.index.scope(&ca.name, "full").await.unwrap(),
-        Some((row, second.clone()))
+        ca.index.row(&ca.name, Scope::Full).await.unwrap(),
+        Some(Versioned {
+            value: row,
+            version: second.clone()
+        })
     );
     ca.index
-        .put_scope(&ca.name, "shard-00", number(1), Version::Absent)
+        .put_row(&ca.name, shard, number(1), Version::Absent)
         .await
         .unwrap();
     ca.index
-        .put_scope(&ca.name, "full", number(8), second)
+        .put_row(&ca.name, Scope::Full, number(8), second)
         .await
         .unwrap();
-    assert_eq!(
-        ca.index.scope(&ca.name, "full").await.unwrap().unwrap().0,
-        number(8)
-    );
     assert_eq!(
         ca.index
-            .scope(&ca.name, "shard-00")
+            .row(&ca.name, Scope::Full)
             .await
             .unwrap()
             .unwrap()
-            .0,
+            .value,
+        number(8)
+    );
+    assert_eq!(
+        ca.index.row(&ca.name, shard).await.unwrap().unwrap().value,
         number(1)
     );
 }
@@ -607,7 +606,7 @@ pub async fn one_of_many_numbers_at_once_is_reserved<P: Place>() {
             let (ca, version) = (ca.clone(), version.clone());
             async move {
                 ca.index
-                    .put_scope(&ca.name, "full", row(100 * (round + 1) + at), version)
+                    .put_row(&ca.name, Scope::Full, row(100 * (round + 1) + at), version)
                     .await
             }
         });
@@ -617,8 +616,8 @@ pub async fn one_of_many_numbers_at_once_is_reserved<P: Place>() {
             .filter_map(Result::ok)
             .collect();
         assert_eq!(won.len(), 1, "round {round}");
-        let found = ca.index.scope(&ca.name, "full").await.unwrap().unwrap();
-        assert_eq!(found.1, won[0]);
-        version = found.1;
+        let found = ca.index.row(&ca.name, Scope::Full).await.unwrap().unwrap();
+        assert_eq!(found.version, won[0]);
+        version = found.version;
     }
 }

@@ -10,7 +10,7 @@ use rescind::{
             lint::{CrlBefore, CrlSource},
             scope::{Contains, Scope},
         },
-        digest::sha256,
+        digest::Digest,
         seal::Checked,
         serial::{CrlNumber, Serial},
         time::Window,
@@ -145,12 +145,13 @@ impl Place for InAzure {
 
     fn alter_shelf(&self, bytes: &[u8], label: &Label) {
         let (number, seq) = (label.number.to_string(), label.seq.to_string());
+        let (hash, sha256) = (label.hash.to_string(), label.sha256.to_string());
         let headers = [
             ("x-ms-blob-type", "BlockBlob"),
             ("x-ms-meta-number", number.as_str()),
             ("x-ms-meta-seq", &seq),
-            ("x-ms-meta-hash", &label.hash),
-            ("x-ms-meta-sha256", &label.sha256),
+            ("x-ms-meta-hash", &hash),
+            ("x-ms-meta-sha256", &sha256),
         ];
         let path = format!("/crl/{AZURE_ISSUER}.crl");
         assert_eq!(
@@ -216,10 +217,10 @@ pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
     let checked = signed.check(ca.issuer.key(), &source, &before).unwrap();
     let head = replica.head();
     let label = Label {
-        number,
+        number: CrlNumber::known(number),
         seq: head.seq,
-        hash: head.hash.to_string(),
-        sha256: sha256(checked.bytes()),
+        hash: head.hash,
+        sha256: Digest::of(checked.bytes()),
     };
     (checked, label)
 }

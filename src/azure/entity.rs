@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A row and the version it was read under.
-pub(super) type Found = (Map<String, Value>, Version);
+pub(super) type VersionedRow = (Map<String, Value>, Version);
 
 /// Writes properties; absent ones are left out, since the service ignores `null` and Azurite drops
 /// the property.

@@ -154,7 +154,7 @@ impl Table {
         operation: &str,
         issuer: &str,
         key: &str,
-    ) -> Result<Option<entity::Found>, DriverError> {
+    ) -> Result<Option<entity::VersionedRow>, DriverError> {
         let what = self.call(operation, READ);
         let path = format!("{TABLE}(PartitionKey='{issuer}',RowKey='{key}')");
         let read = call(&what, || async {

@@ -12,10 +12,11 @@ use rcgen::{
     DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SerialNumber,
 };
 
-use super::{Context, Failure, now, print, serve};
+use super::{Context, Failure, Why, now, print, serve};
 use crate::{
     ca::{Ca, open::read_certificate},
     core::{
+        chain::Chain,
         der::{oid, tag, write},
         revocation::Reason,
         serial::Serial,
@@ -52,8 +53,9 @@ impl Demo {
         let listener = if is_new {
             let listener = free_port().await?;
             let address = listener.local_addr().map_err(Failure::failed)?;
-            make(dir, address)
-                .map_err(|what| Failure::Failed(format!("couldn't make the demo: {what}")))?;
+            make(dir, address).map_err(|why| {
+                Failure::failed(format!("couldn't make the demo: {}", Chain(&*why)))
+            })?;
             listener
         } else {
             // The port stands in the demo's certificates, so it must be the same again.
@@ -81,7 +83,7 @@ async fn free_port() -> Result<tokio::net::TcpListener, Failure> {
 }
 
 /// Makes CA, certificates and configuration.
-fn make(dir: &Path, address: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
+fn make(dir: &Path, address: SocketAddr) -> Result<(), Why> {
     if dir.exists() && std::fs::read_dir(dir)?.next().is_some() {
         return Err(format!(
             "{} is not empty, and holds no demo; name another folder with --dir",
@@ -109,7 +111,7 @@ fn make(dir: &Path, address: SocketAddr) -> Result<(), Box<dyn std::error::Error
     Ok(())
 }
 
-fn params(name: &str, days: u32) -> Result<CertificateParams, Box<dyn std::error::Error>> {
+fn params(name: &str, days: u32) -> Result<CertificateParams, Why> {
     let mut params = CertificateParams::new(vec![])?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -123,7 +125,7 @@ fn params(name: &str, days: u32) -> Result<CertificateParams, Box<dyn std::error
 }
 
 /// A certificate with our CDP and AIA in it.
-fn leaf(name: &str, address: SocketAddr) -> Result<CertificateParams, Box<dyn std::error::Error>> {
+fn leaf(name: &str, address: SocketAddr) -> Result<CertificateParams, Why> {
     let mut params = params(&format!("{name}.demo.example"), 90)?;
     params.subject_alt_names = vec![rcgen::SanType::DnsName(
         format!("{name}.demo.example").try_into()?,
@@ -173,7 +175,7 @@ async fn revoke(ca: &Ca, dir: &Path) -> Result<(), Failure> {
         ("held", Some(Reason::CertificateHold)),
     ] {
         let certificate =
-            read_certificate(&dir.join(format!("{name}.pem"))).map_err(Failure::Failed)?;
+            read_certificate(&dir.join(format!("{name}.pem"))).map_err(Failure::failed)?;
         let request = match reason {
             None => schema::record(ca, &certificate),
             Some(reason) => Revocation {

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use super::{Context, Failure, change::actor, now, print, print_json};
 use crate::{
     ca::Ca,
-    core::{crl::gate::GATES, serial::CrlNumber},
+    core::{chain::Chain, crl::gate::GATES, serial::CrlNumber},
     stories::{
         publish::{self, Options, Reason},
         revoke::Author,
@@ -38,7 +38,7 @@ pub(super) struct Publish {
 
 /// One issuer's outcome, as `--json` prints it.
 #[derive(Debug, serde::Serialize)]
-struct Line {
+struct IssuerLine {
     name: String,
     published: bool,
     crl_number: Option<u64>,
@@ -76,7 +76,7 @@ impl Publish {
         if errors.is_empty() {
             Ok(())
         } else {
-            Err(Failure::Failed(errors.join("\nrescind: ")))
+            Err(Failure::failed(errors.join("\nrescind: ")))
         }
     }
 
@@ -95,7 +95,7 @@ impl Publish {
         )))
     }
 
-    async fn pass(&self, ca: &Ca, accept: Option<(String, Author)>) -> Line {
+    async fn pass(&self, ca: &Ca, accept: Option<(String, Author)>) -> IssuerLine {
         let spinner = ProgressBar::new_spinner().with_message(format!("{}: publishing", ca.name));
         spinner.enable_steady_tick(Duration::from_millis(100));
         let options = Options {
@@ -111,7 +111,7 @@ impl Publish {
                 for healed in &outcome.healed {
                     tracing::warn!("{name}: {healed}");
                 }
-                Line {
+                IssuerLine {
                     name,
                     published: outcome.published,
                     crl_number: outcome.number.map(CrlNumber::get),
@@ -123,8 +123,8 @@ impl Publish {
             }
             Err(error) => {
                 let reason = "failed".to_owned();
-                let error = Some(error.to_string());
-                Line {
+                let error = Some(Chain(&error).to_string());
+                IssuerLine {
                     name,
                     published: false,
                     crl_number: None,
@@ -137,8 +137,8 @@ impl Publish {
         }
     }
 
-    fn tell(&self, line: &Line) -> Result<(), Failure> {
-        let Line { name, reason, .. } = line;
+    fn tell(&self, line: &IssuerLine) -> Result<(), Failure> {
+        let IssuerLine { name, reason, .. } = line;
         let number = line
             .crl_number
             .map_or("none".to_owned(), |number| number.to_string());

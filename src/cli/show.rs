@@ -146,7 +146,7 @@ impl Lookup {
 }
 
 /// An auditor's answer.
-fn tell_known(known: &verify::Known, at: Timestamp) -> Result<(), Failure> {
+fn tell_known(known: &verify::KnownAsOf, at: Timestamp) -> Result<(), Failure> {
     let Some(number) = known.crl_number else {
         return print(format_args!("at {at}: no CRL was out yet"));
     };

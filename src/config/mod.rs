@@ -210,9 +210,14 @@ pub enum ConfigError {
         /// What is wrong with it, and what would be right.
         what: String,
     },
-    /// Values contradict each other, or one is missing.
-    #[error("{0}")]
-    Whole(String),
+    /// There is nothing to do.
+    #[error(
+        "no issuer is configured; add an [[issuer]] with name, certificate, key and credential"
+    )]
+    NoIssuer,
+    /// Two issuers would share their rows and files.
+    #[error("two issuers are named {0:?}; names must differ")]
+    SameName(String),
 }
 
 impl Config {
@@ -263,16 +268,11 @@ impl Config {
             .map(|at| read.issuer(at, &public_url))
             .collect::<Result<_, _>>()?;
         if issuers.is_empty() {
-            let what = "no issuer is configured; add an [[issuer]] with name, certificate, key and \
-                        credential";
-            return Err(ConfigError::Whole(what.to_owned()));
+            return Err(ConfigError::NoIssuer);
         }
         for (at, issuer) in issuers.iter().enumerate() {
             if issuers[..at].iter().any(|other| other.name == issuer.name) {
-                return Err(ConfigError::Whole(format!(
-                    "two issuers are named {:?}; names must differ",
-                    issuer.name
-                )));
+                return Err(ConfigError::SameName(issuer.name.clone()));
             }
         }
         let aliases = (0..values.aliases())

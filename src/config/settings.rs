@@ -209,12 +209,13 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// Not TOML.
-    #[error("{file} is not TOML: {what}")]
+    #[error("{file} is not TOML")]
     Toml {
         /// The file.
         file: String,
         /// What its parser says.
-        what: String,
+        #[source]
+        error: toml::de::Error,
     },
     /// A key that does not exist.
     #[error("{origin}: there is no setting {key}; did you mean {nearest}?")]
@@ -239,13 +240,13 @@ pub enum SettingsError {
 }
 
 /// A value: one text, or a list of them.
-type Value = (Vec<String>, Source);
+type Sourced = (Vec<String>, Source);
 
 /// Values by path, with issuers counted: `issuer.0.crl.validity`.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
-    given: BTreeMap<String, Value>,
-    defaults: BTreeMap<String, Value>,
+    given: BTreeMap<String, Sourced>,
+    defaults: BTreeMap<String, Sourced>,
     issuers: usize,
     aliases: usize,
 }
@@ -264,7 +265,7 @@ impl Values {
         if let Some((name, text)) = file {
             let table = DeTable::parse(text).map_err(|error| SettingsError::Toml {
                 file: name.to_owned(),
-                what: error.to_string().trim_end().to_owned(),
+                error,
             })?;
             values.table(&File { name, text }, "", table.get_ref())?;
         }

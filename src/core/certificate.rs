@@ -39,11 +39,11 @@ pub struct Certificate {
     /// Whether the extended key usage names OCSPSigning.
     pub ocsp_signing: bool,
     /// The signature's AlgorithmIdentifier, the signed bytes, and the signature.
-    signed: Signed,
+    signed: SignedParts,
 }
 
 #[derive(Clone, Debug)]
-struct Signed {
+struct SignedParts {
     algorithm: Vec<u8>,
     message: Vec<u8>,
     signature: Vec<u8>,
@@ -53,16 +53,16 @@ struct Signed {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// Not DER of a certificate.
-    #[error("is not a certificate: {0}")]
+    #[error("is not a certificate")]
     Der(#[from] DerError),
     /// Not a certificate in the eyes of `x509-cert`.
-    #[error("is not a certificate: {0}")]
+    #[error("is not a certificate")]
     Parse(#[from] der::Error),
     /// Its serial number breaks the rules.
     #[error("has a serial number that {0}")]
     Serial(#[from] SerialError),
     /// Its validity breaks the rules.
-    #[error("has a validity that cannot be read: {0}")]
+    #[error("has a validity that cannot be read")]
     Time(#[from] TimeError),
 }
 
@@ -140,7 +140,7 @@ impl Certificate {
                 .get_extension::<pkix::KeyUsage>()?
                 .map(|(_, usage)| usage),
             ocsp_signing: purposes.is_some_and(|(_, usage)| usage.0.iter().any(is_ocsp_signing)),
-            signed: Signed {
+            signed: SignedParts {
                 algorithm: algorithm.whole.to_vec(),
                 message: message.whole.to_vec(),
                 signature: signature.strip_prefix(&[0]).unwrap_or_default().to_vec(),

@@ -169,7 +169,7 @@ impl Status {
 
 /// A change that somebody asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct ChangeRequest {
     /// Of which certificate.
     pub serial: Serial,
     /// What is to happen.
@@ -255,7 +255,7 @@ pub enum MergeError {
 /// told twice. The new row's `seq` is the old one's, or 0; the commit sets it.
 pub fn merge(
     known: Option<&Status>,
-    request: &Request,
+    request: &ChangeRequest,
 ) -> Result<Option<(Event, Status)>, MergeError> {
     // The latest end counts: an earlier one would let an entry leave the CRL too soon.
     let not_after = request
@@ -374,7 +374,7 @@ mod tests {
         Timestamp::from_seconds(seconds).unwrap()
     }
 
-    fn revoke(seconds: u64, reason: Option<Reason>, amend: bool) -> Request {
+    fn revoke(seconds: u64, reason: Option<Reason>, amend: bool) -> ChangeRequest {
         let action = Action::Revoke {
             at: at(seconds),
             is_dated: true,
@@ -382,21 +382,21 @@ mod tests {
             invalidity_date: None,
             amend,
         };
-        Request {
+        ChangeRequest {
             serial: Serial::from_hex("0a").unwrap(),
             action,
             not_after: None,
         }
     }
 
-    fn plain(action: Action) -> Request {
-        Request {
+    fn plain(action: Action) -> ChangeRequest {
+        ChangeRequest {
             action,
             ..revoke(0, None, false)
         }
     }
 
-    fn known(requests: &[Request]) -> Option<Status> {
+    fn known(requests: &[ChangeRequest]) -> Option<Status> {
         requests.iter().fold(None, |known, request| {
             merge(known.as_ref(), request)
                 .unwrap()
@@ -507,7 +507,7 @@ mod tests {
 
     #[test]
     fn recording_leaves_what_is_revoked_alone_and_the_latest_end_counts() {
-        let end = |seconds, request| Request {
+        let end = |seconds, request| ChangeRequest {
             not_after: Some(at(seconds)),
             ..request
         };

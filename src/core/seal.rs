@@ -332,8 +332,8 @@ pub enum CheckError {
     #[error("the key refused to sign with {0}")]
     Refused(SignatureAlgorithm),
     /// It contradicts what was published before.
-    #[error("{0}")]
-    Compare(#[source] Findings),
+    #[error(transparent)]
+    Compare(#[from] Findings),
 }
 
 impl<D: Document> Draft<D> {

@@ -21,6 +21,7 @@ use crate::server::{
 };
 use crate::{
     core::{
+        chain::Chain,
         crl::{SignedCrl, scope::Scope},
         time::Timestamp,
     },
@@ -83,7 +84,7 @@ async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> 
                 "no CRL of scope {} has been published yet",
                 scope.key()
             )),
-            Err(error) => problems.push(error.to_string()),
+            Err(error) => problems.push(Chain(&error).to_string()),
         }
     }
     let known = served.known();

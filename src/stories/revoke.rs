@@ -9,7 +9,7 @@ use crate::{
     ca::Ca,
     core::{
         journal::change_set::{ChangeSet, Head, Linked, MAX_CHANGES, MAX_TEXT},
-        revocation::{self, MergeError, Request, Status},
+        revocation::{self, ChangeRequest, MergeError, Status},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
@@ -68,7 +68,7 @@ const ATTEMPTS: u32 = 30;
 /// this returns. `progress` is told how many requests are done.
 pub async fn commit(
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     author: &Author,
     now: Timestamp,
     mut progress: impl FnMut(usize),
@@ -92,7 +92,7 @@ pub async fn commit(
     Ok(total)
 }
 
-fn check(requests: &[Request], author: &Author) -> Result<(), RevokeError> {
+fn check(requests: &[ChangeRequest], author: &Author) -> Result<(), RevokeError> {
     for (what, text) in [("actor", &author.actor), ("comment", &author.comment)] {
         if text.len() > MAX_TEXT {
             return Err(RevokeError::Text(what));
@@ -108,7 +108,7 @@ fn check(requests: &[Request], author: &Author) -> Result<(), RevokeError> {
 
 async fn commit_chunk(
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     author: &Author,
     now: Timestamp,
 ) -> Result<Committed, RevokeError> {
@@ -204,7 +204,7 @@ async fn head(ca: &Ca) -> Result<(Head, Version), RevokeError> {
 /// The change set that the requests come to, and the counts after it; none where nothing changes.
 async fn merge(
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     author: &Author,
     now: Timestamp,
     head: &Head,

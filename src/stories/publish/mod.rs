@@ -27,6 +27,7 @@ use super::{
 use crate::{
     ca::Ca,
     core::{
+        chain::Chain,
         crl::{
             Crl, CrlError, CrlRef, SignedCrl,
             delta::Neighbours,
@@ -195,7 +196,7 @@ pub async fn publish(
             let trouble = outcome
                 .trouble
                 .into_iter()
-                .chain([error.to_string()])
+                .chain([Chain(&error).to_string()])
                 .collect::<Vec<_>>()
                 .join("; ");
             Ok(Outcome {
@@ -235,7 +236,7 @@ async fn publish_crl(
     if let Some(full) = full
         && let Err(error) = bookkeeping::derive(ca, &full, true).await
     {
-        outcome.trouble(PublishError::Replace(error).to_string());
+        outcome.trouble(Chain(&PublishError::Replace(error)).to_string());
     }
     if outcome.reason != Reason::LostRace {
         shards::publish(&mut pass, &mut outcome).await?;
@@ -244,7 +245,7 @@ async fn publish_crl(
         && let Err(error) = replicate::write_checkpoint(ca, &replica, now).await
     {
         // It costs the next process time, and nothing else.
-        tracing::warn!(issuer = ca.name, %error, "no checkpoint could be written");
+        tracing::warn!(issuer = ca.name, error = %Chain(&error), "no checkpoint could be written");
     }
     Ok(outcome)
 }
@@ -316,7 +317,9 @@ async fn full_and_delta(
         // work.
         match issued {
             Ok(issued) => outcome.add(&issued),
-            Err(error) if outcome.published => outcome.trouble(format!("delta CRL: {error}")),
+            Err(error) if outcome.published => {
+                outcome.trouble(format!("delta CRL: {}", Chain(&error)))
+            }
             Err(error) => return Err(error),
         }
     }
@@ -333,7 +336,7 @@ async fn delta(
 ) -> Result<Issued, PublishError> {
     let read = full
         .read()
-        .map_err(|error| PublishError::Plan(error.to_string()))?;
+        .map_err(|error| PublishError::Plan(Chain(&error).to_string()))?;
     let archived = beside.archived_base(pass.now, planned).await?;
     // Without a base that the index remembers, the full CRL continues itself: nothing can have
     // changed since.
@@ -485,7 +488,7 @@ async fn issue(
     let trouble = bookkeeping::behind(pass, &checked, &label)
         .await
         .err()
-        .map(|error| error.to_string());
+        .map(|error| Chain(&error).to_string());
     Ok(Issued::Out(checked, trouble))
 }
 

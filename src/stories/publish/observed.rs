@@ -4,6 +4,7 @@ use crate::stories::replicate;
 use crate::{
     ca::Ca,
     core::{
+        chain::Chain,
         crl::{
             Crl, CrlRef, EXPIRED_CERTS_ON_CRL,
             gate::{self, Previous, PreviousError, Verified},
@@ -168,7 +169,8 @@ impl<'a> World<'a> {
             Err(error) => {
                 let name = self.ca.shelf.name(&self.scope.file());
                 self.forget_shelf(format!(
-                    "the shelf's {name} is not a CRL of ours and is replaced: {error}"
+                    "the shelf's {name} is not a CRL of ours and is replaced: {}",
+                    Chain(&error)
                 ));
             }
         }

@@ -8,11 +8,12 @@ use crate::{
         credential::{Credential, Credentials},
     },
     core::{
+        chain::Chain,
         der::write,
         key::PublicKey,
         key_pair::{self, NewKey},
         ocsp::certificate::{self, Delegate},
-        revocation::{Action, Request, Status},
+        revocation::{Action, ChangeRequest, Status},
         serial::Serial,
         time::{Timestamp, Window},
     },
@@ -31,7 +32,7 @@ fn name(ca: &Ca) -> String {
 /// gone, or it was revoked. That it could not be read is no reason. One that an administrator
 /// supplied is replaced only when it is of no use.
 async fn is_due(ca: &Ca, place: &Credentials, now: Timestamp) -> Result<bool, PublishError> {
-    let failed = |error: DriverError| PublishError::Credential(error.to_string());
+    let failed = |error: DriverError| PublishError::Credential(Chain(&error).to_string());
     let Some(pem) = place.load().await.map_err(failed)? else {
         return Ok(true);
     };
@@ -39,7 +40,7 @@ async fn is_due(ca: &Ca, place: &Credentials, now: Timestamp) -> Result<bool, Pu
         Ok(credential) => credential,
         Err(error) => {
             let issuer = &ca.name;
-            tracing::warn!(issuer, %error, "the OCSP credential is of no use and is replaced");
+            tracing::warn!(issuer, error = %Chain(&error), "the OCSP credential is of no use and is replaced");
             return Ok(true);
         }
     };
@@ -76,7 +77,7 @@ async fn renew_one(
     if !is_due(ca, place, now).await? {
         return Ok(());
     }
-    let signer = ca.signer().map_err(|error| failed(&error))?;
+    let signer = ca.signer().map_err(|error| failed(&Chain(&error)))?;
     let random = "the random number generator failed";
     let mut octets = [0; 16];
     aws_lc_rs::rand::fill(&mut octets).map_err(|_| failed(&random))?;
@@ -87,20 +88,20 @@ async fn renew_one(
     let validity = Window::new(now.before(ca.crl.backdate), end)
         .ok_or(failed(&"the CA certificate is at its end"))?;
     let (key, spki) = key_pair::generate(kind).ok_or(failed(&random))?;
-    let public = PublicKey::from_spki(&spki).map_err(|error| failed(&error))?;
+    let public = PublicKey::from_spki(&spki).map_err(|error| failed(&Chain(&error)))?;
 
     // Into the journal first: no certificate of ours is unknown to the index.
     let author = Author {
         actor: "rescind publisher".to_owned(),
         comment: "OCSP credential".to_owned(),
     };
-    let request = Request {
+    let request = ChangeRequest {
         serial,
         action: Action::Record,
         not_after: Some(end),
     };
     let recorded = revoke::commit(ca, &[request], &author, now, |_| ()).await;
-    recorded.map_err(|error| failed(&error))?;
+    recorded.map_err(|error| failed(&Chain(&error)))?;
 
     let delegate = Delegate {
         serial,
@@ -111,14 +112,20 @@ async fn renew_one(
     let linted = delegate
         .draft(&ca.issuer, &public)
         .lint(&&ca.issuer)
-        .map_err(|error| failed(&error))?;
-    let signed = signer.sign(linted).await.map_err(|error| failed(&error))?;
+        .map_err(|error| failed(&Chain(&error)))?;
+    let signed = signer
+        .sign(linted)
+        .await
+        .map_err(|error| failed(&Chain(&error)))?;
     let checked = signed
         .check(ca.issuer.key(), &())
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed(&Chain(&error)))?;
     let text = [key, write::pem("CERTIFICATE", checked.bytes())]
         .concat()
         .into_bytes();
-    Credential::from_pem(&text, &ca.issuer).map_err(|error| failed(&error))?;
-    place.save(&text).await.map_err(|error| failed(&error))
+    Credential::from_pem(&text, &ca.issuer).map_err(|error| failed(&Chain(&error)))?;
+    place
+        .save(&text)
+        .await
+        .map_err(|error| failed(&Chain(&error)))
 }

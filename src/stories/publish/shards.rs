@@ -2,6 +2,7 @@
 
 use super::{Issued, Outcome, Pass, PublishError, Reason, World, bookkeeping, issue, plan};
 use crate::{
+    core::chain::Chain,
     core::crl::{
         Crl,
         scope::{MAX_SHARDS, Scope, Shard},
@@ -57,7 +58,7 @@ pub(super) async fn publish(
         }
     }
     match refused {
-        Some(error) if outcome.published => outcome.trouble(error.to_string()),
+        Some(error) if outcome.published => outcome.trouble(Chain(&error).to_string()),
         Some(error) => return Err(error),
         None => {}
     }

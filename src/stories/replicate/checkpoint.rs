@@ -11,6 +11,7 @@ use super::remembers;
 use crate::{
     ca::Ca,
     core::{
+        chain::Chain,
         digest::sha256,
         journal::{
             checkpoint,
@@ -61,7 +62,7 @@ struct Unread {
 impl From<DriverError> for Unread {
     fn from(error: DriverError) -> Self {
         Self {
-            why: error.to_string(),
+            why: Chain(&error).to_string(),
             is_useless: false,
         }
     }
@@ -90,7 +91,7 @@ async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
         return Err(useless(format!("{name} is not what was written")));
     }
     let fold = checkpoint::read(&stored.bytes, &ca.issuer.spki_hash())
-        .map_err(|error| useless(format!("{name}: {error}")))?;
+        .map_err(|error| useless(format!("{name}: {}", Chain(&error))))?;
     let label = Label {
         number: written.seq,
         seq: fold.seq(),

@@ -30,7 +30,7 @@ use rescind::{
         der::{oid, tag, write},
         key_pair::{self, NewKey},
         ocsp::Request,
-        revocation::{Action, Request as Change},
+        revocation::{Action, ChangeRequest as Change},
         serial::Serial,
         time::Timestamp,
     },

@@ -53,7 +53,7 @@ impl std::fmt::Debug for Vault {
 
 /// A certificate in a vault.
 #[derive(Debug)]
-pub struct Found {
+pub struct VaultCertificate {
     /// DER.
     pub der: Vec<u8>,
     /// The key of exactly this version.
@@ -96,7 +96,7 @@ impl Vault {
     }
 
     /// Reads a certificate; its key is pinned to the version that belongs to it.
-    pub async fn certificate(&self, object: &Object) -> Result<Found, DriverError> {
+    pub async fn certificate(&self, object: &Object) -> Result<VaultCertificate, DriverError> {
         let operation = format!("read the certificate {}", object.url());
         let what = Call {
             operation: operation.clone(),
@@ -120,7 +120,7 @@ impl Vault {
             .as_deref()
             .and_then(|kid| Object::parse(&Url::parse(kid).ok()?, "keys"));
         match (found.cer, key) {
-            (Some(der), Some(key)) => Ok(Found { der, key }),
+            (Some(der), Some(key)) => Ok(VaultCertificate { der, key }),
             _ => Err(DriverError::because(
                 operation,
                 ErrorKind::Other,

@@ -8,7 +8,10 @@ use super::{
 use crate::{
     azure::{self, Azure, blob::Container, identity::Environment, table::Table, vault::Vault},
     config::{Config, IssuerConfig, Location},
-    core::{certificate::Certificate, issuer::Issuer},
+    core::{
+        certificate::{Certificate, CertificateError},
+        issuer::{Issuer, IssuerError},
+    },
     local::{directory::Directory, sqlite::Sqlite},
     store::{
         error::{DriverError, ErrorKind},
@@ -20,14 +23,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// Its certificate is not one that may sign CRLs.
-    #[error("issuer {name}: the certificate {file} {what}")]
+    #[error("issuer {name}")]
     Certificate {
         /// The issuer's name.
         name: String,
-        /// The certificate's file.
-        file: String,
         /// What is wrong.
-        what: String,
+        #[source]
+        error: UnusableCertificate,
     },
     /// Another one has the same key and name.
     #[error(
@@ -44,6 +46,31 @@ pub enum CaError {
     /// A store cannot be opened.
     #[error(transparent)]
     Driver(#[from] DriverError),
+}
+
+/// A place that holds no certificate that can be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate {place} {why}")]
+pub struct UnusableCertificate {
+    /// Its file, or its URL in a vault.
+    pub place: String,
+    /// What is wrong.
+    #[source]
+    pub why: CertificateFault,
+}
+
+/// Why a certificate cannot be used; each is a predicate of "the certificate FILE".
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateFault {
+    /// The file cannot be read.
+    #[error("cannot be read")]
+    Read(#[from] std::io::Error),
+    /// What it holds is no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// It may not sign CRLs.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
 }
 
 impl Ca {
@@ -125,29 +152,22 @@ impl Places<'_> {
         shelf: Shelf,
         checkpoints: Checkpoints,
     ) -> Result<Ca, CaError> {
-        let (certificate, own_key, file) = match &config.certificate {
-            Location::File(path) => (
-                read_certificate(path),
-                Key::None,
-                path.display().to_string(),
-            ),
+        let name = config.name.clone();
+        let (certificate, own_key, place) = match &config.certificate {
+            Location::File(path) => (from_file(path), Key::None, path.display().to_string()),
             Location::Azure(url) => {
                 let (vault, object) = self.object(url, "certificates")?;
                 let found = vault.certificate(&object).await?;
-                let certificate =
-                    Certificate::from_der(&found.der).map_err(|error| error.to_string());
+                let certificate = Certificate::from_der(&found.der).map_err(CertificateFault::from);
                 (certificate, Key::Vault(vault, found.key), url.to_string())
             }
         };
-        let issuer = certificate.and_then(|certificate| {
-            Issuer::new(certificate, config.signature).map_err(|error| error.to_string())
-        });
-        let name = config.name.clone();
-        let issuer = issuer.map_err(|what| CaError::Certificate {
-            name: name.clone(),
-            file,
-            what,
-        })?;
+        let issuer = certificate
+            .and_then(|certificate| Ok(Issuer::new(certificate, config.signature)?))
+            .map_err(|why| CaError::Certificate {
+                name: name.clone(),
+                error: UnusableCertificate { place, why },
+            })?;
         let key = match &config.key {
             None => own_key,
             Some(Location::File(path)) => Key::File(path.clone()),
@@ -182,8 +202,14 @@ impl Places<'_> {
     }
 }
 
-/// Reads a certificate, PEM or DER; the error continues "the certificate FILE …".
-pub fn read_certificate(path: &Path) -> Result<Certificate, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    Certificate::from_pem_or_der(&bytes).map_err(|error| error.to_string())
+/// Reads a certificate, PEM or DER.
+pub fn read_certificate(path: &Path) -> Result<Certificate, UnusableCertificate> {
+    from_file(path).map_err(|why| UnusableCertificate {
+        place: path.display().to_string(),
+        why,
+    })
+}
+
+fn from_file(path: &Path) -> Result<Certificate, CertificateFault> {
+    Ok(Certificate::from_pem_or_der(&std::fs::read(path)?)?)
 }

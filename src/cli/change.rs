@@ -8,9 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Context, Failure, now, print, print_json};
 use crate::{
     ca::{Ca, open::read_certificate},
-    core::{revocation::Request, time::Timestamp},
+    core::{revocation::ChangeRequest, time::Timestamp},
     stories::{
-        import::{self, Form, Origin},
+        import::{self, ImportForm, Origin},
         revoke::{self, Author, Committed},
         schema::{self, Revocation},
     },
@@ -63,9 +63,7 @@ impl Revoke {
             requests.push(wanted.request(&ca, now).map_err(Failure::failed)?);
         }
         for file in &self.cert {
-            let failed =
-                |what| Failure::Failed(format!("the certificate {} {what}", file.display()));
-            let certificate = read_certificate(file).map_err(failed)?;
+            let certificate = read_certificate(file).map_err(Failure::failed)?;
             requests.push(
                 common
                     .of_certificate(&ca, &certificate, now)
@@ -140,10 +138,7 @@ impl Record {
         let ca = context.ca(&self.issuer).await?;
         let mut requests = Vec::new();
         for file in &self.cert {
-            let failed = |what: String| {
-                Failure::Failed(format!("the certificate {} {what}", file.display()))
-            };
-            let certificate = read_certificate(file).map_err(failed)?;
+            let certificate = read_certificate(file).map_err(Failure::failed)?;
             requests.push(schema::record(&ca, &certificate).map_err(Failure::failed)?);
         }
         record(context, &ca, &requests, &self.comment, now(), "recorded").await
@@ -153,7 +148,7 @@ impl Record {
 async fn record(
     context: &Context,
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     comment: &str,
     now: Timestamp,
     done: &str,
@@ -232,15 +227,11 @@ pub(super) struct Import {
 impl Import {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let ca = context.ca(&self.issuer).await?;
-        let signer = self.ca_cert.as_deref().map(|file| {
-            read_certificate(file).map_err(|what| {
-                Failure::Failed(format!("the certificate {} {what}", file.display()))
-            })
-        });
-        let signer = signer.transpose()?;
+        let signer = self.ca_cert.as_deref().map(read_certificate).transpose();
+        let signer = signer.map_err(Failure::failed)?;
         let form = match self.from {
-            From::Crl => Form::Crl,
-            From::Jsonl => Form::Jsonl,
+            From::Crl => ImportForm::Crl,
+            From::Jsonl => ImportForm::Jsonl,
         };
         let origin = Origin {
             form,

@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Context, Failure, now, print, serve};
+use super::{BoxedError, Context, Failure, now, print, serve};
 use crate::{
     ca::{Ca, open::read_certificate},
-    core::revocation::Reason,
+    core::{chain::Chain, revocation::Reason},
     stories::{
         publish::{self, Options},
         revoke::{self, Author},
@@ -45,8 +45,9 @@ impl Demo {
         let listener = if is_new {
             let listener = free_port().await?;
             let address = listener.local_addr().map_err(Failure::failed)?;
-            make(dir, address)
-                .map_err(|what| Failure::Failed(format!("couldn't make the demo: {what}")))?;
+            make(dir, address).map_err(|why| {
+                Failure::failed(format!("couldn't make the demo: {}", Chain(&*why)))
+            })?;
             listener
         } else {
             // The port stands in the demo's certificates, so it must be the same again.
@@ -74,7 +75,7 @@ async fn free_port() -> Result<tokio::net::TcpListener, Failure> {
 }
 
 /// Makes CA, certificates and configuration.
-fn make(dir: &Path, address: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
+fn make(dir: &Path, address: SocketAddr) -> Result<(), BoxedError> {
     if dir.exists() && std::fs::read_dir(dir)?.next().is_some() {
         return Err(format!(
             "{} is not empty, and holds no demo; name another folder with --dir",
@@ -123,7 +124,7 @@ async fn revoke(ca: &Ca, dir: &Path) -> Result<(), Failure> {
         ("held", Some(Reason::CertificateHold)),
     ] {
         let certificate =
-            read_certificate(&dir.join(format!("{name}.pem"))).map_err(Failure::Failed)?;
+            read_certificate(&dir.join(format!("{name}.pem"))).map_err(Failure::failed)?;
         let request = match reason {
             None => schema::record(ca, &certificate),
             Some(reason) => Revocation {

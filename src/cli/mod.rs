@@ -13,6 +13,7 @@ mod show;
 mod verify;
 
 use std::{
+    error::Error,
     fmt::Display,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
@@ -28,7 +29,7 @@ use crate::{
         Config,
         values::{PREFIX, Values},
     },
-    core::time::Timestamp,
+    core::{chain::Chain, time::Timestamp},
     http::functions,
 };
 
@@ -87,20 +88,23 @@ enum Command {
 #[derive(Debug)]
 enum Failure {
     /// Refused or failed.
-    Failed(String),
+    Failed(BoxedError),
     /// Usage or configuration.
-    Usage(String),
+    Usage(BoxedError),
     /// `status` found a problem; it was printed.
     Problem,
 }
 
+/// An error, whose causes are told too, or a sentence.
+type BoxedError = Box<dyn Error + Send + Sync>;
+
 impl Failure {
-    fn failed(error: impl Display) -> Self {
-        Self::Failed(error.to_string())
+    fn failed(why: impl Into<BoxedError>) -> Self {
+        Self::Failed(why.into())
     }
 
-    fn usage(error: impl Display) -> Self {
-        Self::Usage(error.to_string())
+    fn usage(why: impl Into<BoxedError>) -> Self {
+        Self::Usage(why.into())
     }
 }
 
@@ -129,8 +133,8 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Failed(message)) => complain(&message, 1),
-        Err(Failure::Usage(message)) => complain(&message, 2),
+        Err(Failure::Failed(why)) => complain(&*why, 1),
+        Err(Failure::Usage(why)) => complain(&*why, 2),
         Err(Failure::Problem) => ExitCode::from(3),
     }
 }
@@ -154,9 +158,9 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     }
 }
 
-fn complain(message: &str, code: u8) -> ExitCode {
+fn complain(why: &(dyn Error + 'static), code: u8) -> ExitCode {
     // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "rescind: {message}");
+    let _ = writeln!(std::io::stderr(), "rescind: {}", Chain(why));
     ExitCode::from(code)
 }
 
@@ -200,7 +204,7 @@ fn print(line: impl Display) -> Result<(), Failure> {
     match writeln!(std::io::stdout(), "{line}") {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Failure::Failed(format!(
+        Err(error) => Err(Failure::failed(format!(
             "couldn't write the result: {error}"
         ))),
     }
@@ -238,7 +242,7 @@ impl Context {
         };
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| {
-            Failure::Usage(format!("couldn't read the configuration {name}: {error}"))
+            Failure::usage(format!("couldn't read the configuration {name}: {error}"))
         })?;
         let values = Values::collect(Some((&name, &text)), environment).map_err(Failure::usage)?;
         Ok((
@@ -266,7 +270,7 @@ impl Context {
             .collect();
         if !names.iter().any(|known| known == name) {
             let known = names.join(", ");
-            return Err(Failure::Usage(format!(
+            return Err(Failure::usage(format!(
                 "there is no issuer {name:?}; the configuration has: {known}"
             )));
         }

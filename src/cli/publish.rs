@@ -11,8 +11,7 @@ use indicatif::ProgressBar;
 use super::{Context, Failure, change::actor, now, print, print_json};
 use crate::{
     ca::Ca,
-    core::{crl::gate::Gate, serial::CrlNumber},
-    store::error::Chain,
+    core::{chain::Chain, crl::gate::Gate, serial::CrlNumber},
     stories::{
         publish::{self, Accepted, Became, Options, Outcome},
         revoke::Author,
@@ -42,7 +41,7 @@ pub(super) struct Publish {
 
 /// One issuer's outcome, as `--json` prints it.
 #[derive(Debug, serde::Serialize)]
-struct Line {
+struct IssuerLine {
     name: String,
     published: bool,
     crl_number: Option<u64>,
@@ -53,7 +52,7 @@ struct Line {
     error: Option<String>,
 }
 
-impl Line {
+impl IssuerLine {
     fn of(name: &str, outcome: &Outcome) -> Self {
         let healed: Vec<_> = outcome
             .healed
@@ -110,7 +109,7 @@ impl Publish {
         if errors.is_empty() {
             Ok(())
         } else {
-            Err(Failure::Failed(errors.join("\nrescind: ")))
+            Err(Failure::failed(errors.join("\nrescind: ")))
         }
     }
 
@@ -126,7 +125,7 @@ impl Publish {
         Ok(Some(Accepted { gate, by }))
     }
 
-    async fn pass(&self, ca: &Ca, accept: Option<Accepted>) -> Line {
+    async fn pass(&self, ca: &Ca, accept: Option<Accepted>) -> IssuerLine {
         let spinner = ProgressBar::new_spinner().with_message(format!("{}: publishing", ca.name));
         spinner.enable_steady_tick(Duration::from_millis(100));
         let options = Options {
@@ -137,8 +136,8 @@ impl Publish {
         let result = publish::publish(ca, None, options, now()).await;
         spinner.finish_and_clear();
         match result {
-            Ok(outcome) => Line::of(&ca.name, &outcome),
-            Err(error) => Line {
+            Ok(outcome) => IssuerLine::of(&ca.name, &outcome),
+            Err(error) => IssuerLine {
                 name: ca.name.clone(),
                 published: false,
                 crl_number: None,
@@ -150,8 +149,8 @@ impl Publish {
         }
     }
 
-    fn tell(&self, line: &Line) -> Result<(), Failure> {
-        let Line { name, reason, .. } = line;
+    fn tell(&self, line: &IssuerLine) -> Result<(), Failure> {
+        let IssuerLine { name, reason, .. } = line;
         let number = line
             .crl_number
             .map_or("none".to_owned(), |number| number.to_string());

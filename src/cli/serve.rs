@@ -17,6 +17,7 @@ use tokio::{
 use super::{Context, Failure, now, open};
 use crate::{
     config::Config,
+    core::chain::Chain,
     http::{self, connections, functions},
     server::{
         app::{Access, App, Counts},
@@ -47,7 +48,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
 
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        Failure::Failed(format!(
+        Failure::failed(format!(
             "couldn't listen on {address} (http.listen): {error}"
         ))
     })
@@ -94,7 +95,8 @@ async fn app(config: &Config) -> Result<App, Failure> {
         tried += 1;
         match open(config).await {
             Ok(cas) => break cas,
-            Err(Failure::Failed(error)) if config.needs_azure() && tried < OPENINGS => {
+            Err(Failure::Failed(why)) if config.needs_azure() && tried < OPENINGS => {
+                let error = Chain(&*why).to_string();
                 tracing::error!(error, "the issuers cannot be opened yet");
                 sleep(AGAIN).await;
             }

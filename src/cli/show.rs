@@ -83,70 +83,84 @@ impl Lookup {
             .statuses(&ca.name, vec![serial])
             .await
             .map_err(Failure::failed)?;
-        let shown = Shown::new(serial, found.first());
         let history = if found.is_empty() {
             vec![]
         } else {
             history(&ca, serial).await?
         };
+        let looked = LookedUp {
+            shown: Shown::new(serial, found.first()),
+            at: self.at.zip(known),
+            history,
+        };
         if context.json {
-            let mut value = serde_json::to_value(&shown).map_err(Failure::failed)?;
-            if let Some(fields) = value.as_object_mut() {
-                fields.entry("seq").or_insert(serde_json::Value::Null);
-                fields.insert(
-                    "history".to_owned(),
-                    serde_json::to_value(&history).map_err(Failure::failed)?,
-                );
-            }
-            if let (Some(fields), Some(known)) = (value.as_object_mut(), &known) {
-                fields.insert(
-                    "at".to_owned(),
-                    serde_json::to_value(known).map_err(Failure::failed)?,
-                );
-            }
-            return print_json(&value);
+            looked.print_json()
+        } else {
+            looked.print()
         }
-        if let (Some(known), Some(at)) = (&known, self.at) {
-            tell_known(known, at)?;
+    }
+}
+
+/// What is known of a certificate.
+struct LookedUp {
+    shown: Shown,
+    /// What relying parties knew at some time, if that was asked.
+    at: Option<(Timestamp, verify::KnownAsOf)>,
+    history: Vec<Happened>,
+}
+
+impl LookedUp {
+    fn print_json(&self) -> Result<(), Failure> {
+        let json = |value: serde_json::Result<serde_json::Value>| value.map_err(Failure::failed);
+        let mut value = json(serde_json::to_value(&self.shown))?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.entry("seq").or_insert(serde_json::Value::Null);
+            let history = json(serde_json::to_value(&self.history))?;
+            fields.insert("history".to_owned(), history);
+            if let Some((_, known)) = &self.at {
+                fields.insert("at".to_owned(), json(serde_json::to_value(known))?);
+            }
         }
+        print_json(&value)
+    }
+
+    fn print(&self) -> Result<(), Failure> {
+        if let Some((at, known)) = &self.at {
+            tell_known(known, *at)?;
+        }
+        let shown = &self.shown;
         print(format_args!("{}: {}", shown.serial, shown.state))?;
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let facts = [
-            ("since", shown.revoked_at.map(|time| time.to_string())),
+            ("since", time(shown.revoked_at)),
             ("reason", shown.reason.map(str::to_owned)),
-            (
-                "invalidity date",
-                shown.invalidity_date.map(|time| time.to_string()),
-            ),
-            (
-                "certificate ends",
-                shown.not_after.map(|time| time.to_string()),
-            ),
+            ("invalidity date", time(shown.invalidity_date)),
+            ("certificate ends", time(shown.not_after)),
         ];
         for (what, value) in facts {
             if let Some(value) = value {
                 print(format_args!("  {what}: {value}"))?;
             }
         }
-        for Happened {
-            seq,
-            at,
-            event,
-            actor,
-            comment,
-        } in &history
-        {
-            print(format_args!(
-                "  change set {seq}, {at}: {event} by {}{}",
-                named(actor),
-                spaced(comment)
-            ))?;
-        }
-        Ok(())
+        self.history.iter().try_for_each(Happened::print)
+    }
+}
+
+impl Happened {
+    fn print(&self) -> Result<(), Failure> {
+        print(format_args!(
+            "  change set {}, {}: {} by {}{}",
+            self.seq,
+            self.at,
+            self.event,
+            named(&self.actor),
+            spaced(&self.comment)
+        ))
     }
 }
 
 /// An auditor's answer.
-fn tell_known(known: &verify::Known, at: Timestamp) -> Result<(), Failure> {
+fn tell_known(known: &verify::KnownAsOf, at: Timestamp) -> Result<(), Failure> {
     let Some(number) = known.crl_number else {
         return print(format_args!("at {at}: no CRL was out yet"));
     };

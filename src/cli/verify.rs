@@ -4,7 +4,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{Context, Failure, print, print_json};
-use crate::stories::verify;
+use crate::{core::chain::Chain, stories::verify};
 
 /// `rescind verify`.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ impl Verify {
             })
             .await;
             spinner.finish_and_clear();
-            let error = result.as_ref().err().map(ToString::to_string);
+            let error = result.as_ref().err().map(|error| Chain(error).to_string());
             let report = result.unwrap_or_default();
             lines.push(serde_json::json!({
                 "name": ca.name,
@@ -53,7 +53,7 @@ impl Verify {
         if errors.is_empty() {
             Ok(())
         } else {
-            Err(Failure::Failed(errors.join("\nrescind: ")))
+            Err(Failure::failed(errors.join("\nrescind: ")))
         }
     }
 }

@@ -37,12 +37,13 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValuesError {
     /// Not TOML.
-    #[error("{file} is not TOML: {what}")]
+    #[error("{file} is not TOML")]
     Toml {
         /// The file.
         file: String,
         /// What its parser says.
-        what: String,
+        #[source]
+        error: toml::de::Error,
     },
     /// A key that does not exist.
     #[error("{origin}: there is no setting {key}; did you mean {nearest}?")]
@@ -92,7 +93,7 @@ impl Values {
         if let Some((name, text)) = file {
             let table = DeTable::parse(text).map_err(|error| ValuesError::Toml {
                 file: name.to_owned(),
-                what: error.to_string().trim_end().to_owned(),
+                error,
             })?;
             values.table(&File { name, text }, "", table.get_ref())?;
         }

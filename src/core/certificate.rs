@@ -56,16 +56,16 @@ struct SignedMessage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// Not DER of a certificate.
-    #[error("is not a certificate: {0}")]
+    #[error("is not a certificate")]
     Der(#[from] DerError),
     /// Not a certificate in the eyes of `x509-cert`.
-    #[error("is not a certificate: {0}")]
+    #[error("is not a certificate")]
     Parse(#[from] der::Error),
     /// Its serial number breaks the rules.
     #[error("has a serial number that {0}")]
     Serial(#[from] SerialError),
     /// Its validity breaks the rules.
-    #[error("has a validity that cannot be read: {0}")]
+    #[error("has a validity that cannot be read")]
     Time(#[from] TimeError),
 }
 

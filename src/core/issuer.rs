@@ -77,7 +77,7 @@ pub enum IssuerError {
     #[error("has an empty subject, which cannot name the issuer of a CRL (RFC 5280 §5.1.2.3)")]
     EmptySubject,
     /// A key we cannot verify with, or an algorithm that does not fit it.
-    #[error("has a key that cannot be used: {0}")]
+    #[error("has a key that cannot be used")]
     Key(#[from] KeyError),
 }
 

@@ -51,7 +51,7 @@ pub struct PublicKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Malformed.
-    #[error("the public key is malformed: {0}")]
+    #[error("the public key is malformed")]
     Der(#[from] DerError),
     /// Neither RSA nor a NIST curve.
     #[error("the key is neither RSA nor on P-256, P-384 or P-521")]

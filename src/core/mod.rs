@@ -5,9 +5,11 @@
 //!
 //! In reading order: the words ([`serial`], [`time`], [`revocation`]), the issuer and its key
 //! ([`issuer`], [`certificate`], [`key`], [`key_pair`]), the stored truth ([`journal`]), what goes
-//! out ([`crl`], [`ocsp`]), what guards it ([`seal`]), and the bytes ([`der`], [`digest`]).
+//! out ([`crl`], [`ocsp`]), what guards it ([`seal`]), the bytes ([`der`], [`digest`]), and how an
+//! error is told ([`chain`]).
 
 pub mod certificate;
+pub mod chain;
 pub mod crl;
 pub mod der;
 pub mod digest;

@@ -20,7 +20,8 @@ use crate::server::app::{Access, App};
 use crate::{
     ca::Ca,
     core::{
-        journal::change_set::MAX_CHANGES, revocation::Request, serial::Serial, time::Timestamp,
+        chain::Chain, journal::change_set::MAX_CHANGES, revocation::ChangeRequest, serial::Serial,
+        time::Timestamp,
     },
     store::error::DriverError,
     stories::{
@@ -34,12 +35,12 @@ const MAX_BODY: usize = 1 << 20;
 
 /// A problem document.
 #[derive(Debug)]
-struct Problem {
+struct ProblemDocument {
     status: StatusCode,
     detail: String,
 }
 
-impl Problem {
+impl ProblemDocument {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             status,
@@ -48,7 +49,7 @@ impl Problem {
     }
 
     fn driver(error: &DriverError) -> Self {
-        tracing::error!(%error, "the index could not be used");
+        tracing::error!(error = %Chain(error), "the index could not be used");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "the index is out of reach; nothing is known to have changed",
@@ -56,7 +57,7 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ProblemDocument {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let body = serde_json::json!({
@@ -79,42 +80,42 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<RevokeError> for Problem {
+impl From<RevokeError> for ProblemDocument {
     fn from(error: RevokeError) -> Self {
         match error {
-            RevokeError::Merge(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            RevokeError::Merge(_) => Self::new(StatusCode::CONFLICT, Chain(&error).to_string()),
             RevokeError::Driver(error) => Self::driver(&error),
             RevokeError::OtherKey(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Chain(&error).to_string())
             }
             RevokeError::Twice(_) | RevokeError::Text(_) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, Chain(&error).to_string())
             }
         }
     }
 }
 
-impl From<SchemaError> for Problem {
+impl From<SchemaError> for ProblemDocument {
     fn from(error: SchemaError) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, Chain(&error).to_string())
     }
 }
 
 /// What is to be released.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Release {
+struct ReleaseRequest {
     serial: String,
     #[serde(default)]
     comment: Option<String>,
 }
 
 /// Lets a caller pass who may, and names the issuer.
-fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, Problem> {
+fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, ProblemDocument> {
     match &app.api {
         Access::Host => {}
         Access::Closed => {
-            return Err(Problem::new(
+            return Err(ProblemDocument::new(
                 StatusCode::FORBIDDEN,
                 "the API is closed: RESCIND_API_TOKEN is not set",
             ));
@@ -130,7 +131,7 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
             // Digests are compared, so the time it takes tells nothing about the token.
             if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(token))
             {
-                return Err(Problem::new(
+                return Err(ProblemDocument::new(
                     StatusCode::UNAUTHORIZED,
                     "give the API token: Authorization: Bearer TOKEN",
                 ));
@@ -138,7 +139,7 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
         }
     }
     app.ca(issuer).ok_or_else(|| {
-        Problem::new(
+        ProblemDocument::new(
             StatusCode::NOT_FOUND,
             format!("there is no issuer {issuer:?}"),
         )
@@ -146,9 +147,9 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
 }
 
 /// Reads one object or a list of them.
-async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Problem> {
+async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, ProblemDocument> {
     let too_large = || {
-        Problem::new(
+        ProblemDocument::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("a body has at most {MAX_BODY} octets"),
         )
@@ -160,14 +161,17 @@ async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Proble
         .await
         .map_err(|error| match unread(&error) {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            status => Problem::new(status, "the body did not arrive whole"),
+            status => ProblemDocument::new(status, "the body did not arrive whole"),
         })?;
     let malformed = |error: serde_json::Error| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))
+        ProblemDocument::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body: {}", Chain(&error)),
+        )
     };
     let items = match serde_json::from_slice(&body).map_err(malformed)? {
         serde_json::Value::Array(items) if items.is_empty() => {
-            return Err(Problem::new(
+            return Err(ProblemDocument::new(
                 StatusCode::BAD_REQUEST,
                 "the body: the list is empty",
             ));
@@ -178,7 +182,7 @@ async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Proble
     if items.len() > MAX_CHANGES {
         // One change set, all or nothing.
         let what = format!("a list has at most {MAX_CHANGES} certificates");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what));
+        return Err(ProblemDocument::new(StatusCode::UNPROCESSABLE_ENTITY, what));
     }
     items
         .into_iter()
@@ -199,10 +203,10 @@ fn comment<'a>(comments: impl Iterator<Item = Option<&'a str>>) -> String {
 
 async fn record(
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     comment: String,
     now: Timestamp,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDocument> {
     let author = Author {
         actor: "api".to_owned(),
         comment,
@@ -239,7 +243,7 @@ pub(super) async fn revoke(
         )
         .await
     };
-    revoke.await.unwrap_or_else(Problem::into_response)
+    revoke.await.unwrap_or_else(ProblemDocument::into_response)
 }
 
 pub(super) async fn release(
@@ -250,7 +254,7 @@ pub(super) async fn release(
 ) -> Response {
     let release = async {
         let ca = admit(&app, &headers, &issuer)?;
-        let wanted: Vec<Release> = read(body).await?;
+        let wanted: Vec<ReleaseRequest> = read(body).await?;
         let requests: Vec<_> = wanted
             .iter()
             .map(|one| schema::release(&one.serial))
@@ -263,7 +267,7 @@ pub(super) async fn release(
         )
         .await
     };
-    release.await.unwrap_or_else(Problem::into_response)
+    release.await.unwrap_or_else(ProblemDocument::into_response)
 }
 
 pub(super) async fn lookup(
@@ -274,7 +278,7 @@ pub(super) async fn lookup(
     let lookup = async {
         let ca = admit(&app, &headers, &issuer)?;
         let serial = Serial::from_hex(&serial).map_err(|error| {
-            Problem::new(
+            ProblemDocument::new(
                 StatusCode::BAD_REQUEST,
                 format!("the serial number {error}"),
             )
@@ -283,9 +287,9 @@ pub(super) async fn lookup(
             .index
             .statuses(&ca.name, vec![serial])
             .await
-            .map_err(|error| Problem::driver(&error))?;
+            .map_err(|error| ProblemDocument::driver(&error))?;
         let shown = schema::Shown::new(serial, found.first());
-        Ok::<_, Problem>(([(CACHE_CONTROL, "no-store")], Json(shown)).into_response())
+        Ok::<_, ProblemDocument>(([(CACHE_CONTROL, "no-store")], Json(shown)).into_response())
     };
-    lookup.await.unwrap_or_else(Problem::into_response)
+    lookup.await.unwrap_or_else(ProblemDocument::into_response)
 }

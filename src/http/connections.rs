@@ -32,6 +32,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 
 use super::{Door, sending::failure};
+use crate::core::chain::Chain;
 
 /// How long a client may take for the head of a request, from the first octet or from the last
 /// answer on; an idle connection is closed after it.
@@ -135,7 +136,7 @@ async fn refused(error: &io::Error) {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     ) {
-        tracing::error!(%error, "a connection could not be accepted");
+        tracing::error!(error = %Chain(error), "a connection could not be accepted");
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -175,7 +176,7 @@ async fn connection(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(error = %Chain(&error), "a connection ended");
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
 use super::sending::{Caching, Sending, failure};
 use crate::{
     ca::Ca,
-    core::{crl::scope::Scope, der::write, digest::Digest, time::Timestamp},
+    core::{chain::Chain, crl::scope::Scope, der::write, digest::Digest, time::Timestamp},
     server::{
         app::App,
         shelved::{Form, Freshness, Wanted, shelved},
@@ -89,7 +89,7 @@ pub(super) async fn send_crl(
         Ok(Some(shelved)) => shelved,
         Ok(None) => return failure(StatusCode::NOT_FOUND, "no CRL has been published yet"),
         Err(error) => {
-            tracing::error!(%error, "the shelf could not be read");
+            tracing::error!(error = %Chain(&error), "the shelf could not be read");
             return failure(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the shelf could not be read",

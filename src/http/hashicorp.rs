@@ -23,7 +23,10 @@ use crate::server::{
     app::App,
     shelved::{Form, Wanted},
 };
-use crate::{ca::Ca, core::crl::scope::Scope};
+use crate::{
+    ca::Ca,
+    core::{chain::Chain, crl::scope::Scope},
+};
 
 /// Any of Vault's read paths.
 pub(super) async fn any(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
@@ -109,7 +112,7 @@ async fn read(
             Ok(Some(stored)) => described(String::from_utf8_lossy(&stored.bytes).into_owned()),
             Ok(None) => failure(StatusCode::NOT_FOUND, "no CRL has been published yet"),
             Err(error) => {
-                tracing::error!(%error, "the shelf could not be read");
+                tracing::error!(error = %Chain(&error), "the shelf could not be read");
                 failure(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "the shelf could not be read",

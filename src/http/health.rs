@@ -21,6 +21,7 @@ use crate::server::{
 };
 use crate::{
     core::{
+        chain::Chain,
         crl::{SignedCrl, scope::Scope},
         time::Timestamp,
     },
@@ -80,7 +81,7 @@ async fn problems_of(app: &App, served: &Served, now: Timestamp) -> Vec<String> 
                 problems.push("no CRL has been published yet".to_owned())
             }
             Ok(None) => problems.push(format!("no CRL of scope {scope} has been published yet")),
-            Err(error) => problems.push(error.to_string()),
+            Err(error) => problems.push(Chain(&error).to_string()),
         }
     }
     let known = served.known();

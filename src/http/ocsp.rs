@@ -8,7 +8,10 @@ use super::{
 };
 use crate::server::app::App;
 use crate::{
-    core::ocsp::{Refusal, get},
+    core::{
+        chain::Chain,
+        ocsp::{Refusal, get},
+    },
     stories::respond::Answer,
 };
 use axum::{
@@ -42,7 +45,7 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: axum::extract::Re
     match to_bytes(body, MAX_REQUEST).await {
         Ok(body) => answer(&app, &parts.method, &parts.headers, &body).await,
         Err(error) => {
-            tracing::debug!(%error, "an OCSP request was not read");
+            tracing::debug!(error = %Chain(&error), "an OCSP request was not read");
             match unread(&error) {
                 StatusCode::PAYLOAD_TOO_LARGE => failure(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
                 status => failure(status, "the request did not arrive whole"),

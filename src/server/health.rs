@@ -4,6 +4,7 @@ use crate::stories::replicate;
 use crate::{
     ca::{Ca, credential::Credential},
     core::{
+        chain::Chain,
         crl::{SignedCrl, gate::Previous, scope::Scope},
         time::{CLOCK_SKEW, Timestamp},
     },
@@ -96,7 +97,7 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
             status.valid = head.counts.valid;
         }
         Ok(None) => status.seq = Some(0),
-        Err(error) => status.found.push(Problem::Other(error.to_string())),
+        Err(error) => status.found.push(Problem::Other(Chain(&error).to_string())),
     }
     for (_, place) in ca.credentials() {
         match place.open(&ca.issuer).await {
@@ -110,7 +111,9 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
                     credential_problem(ca, credential.as_ref(), now).map(Problem::Credential),
                 );
             }
-            Err(error) => status.found.push(Problem::Credential(error.to_string())),
+            Err(error) => status
+                .found
+                .push(Problem::Credential(Chain(&error).to_string())),
         }
     }
     let end = ca.issuer.certificate().not_after;
@@ -135,7 +138,9 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
             let what = "there is no CRL on the shelf; run `rescind publish`".to_owned();
             return status.found.push(Problem::Late(what));
         }
-        Err(error) => return status.found.push(Problem::Other(error.to_string())),
+        Err(error) => {
+            return status.found.push(Problem::Other(Chain(&error).to_string()));
+        }
     };
     status.bytes = Some(stored.bytes.len() as u64);
     status
@@ -161,7 +166,8 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
         Err(error) => {
             let name = ca.shelf.name(".crl");
             status.found.push(Problem::Other(format!(
-                "the shelf's {name} is not a CRL of ours: {error}"
+                "the shelf's {name} is not a CRL of ours: {}",
+                Chain(&error)
             )));
         }
     }
@@ -195,14 +201,15 @@ async fn beside(ca: &Ca, scope: Scope, now: Timestamp) -> Option<Problem> {
             Err(error) => {
                 let name = ca.shelf.name(&scope.file());
                 Some(Problem::Other(format!(
-                    "the shelf's {name} is not a CRL of ours: {error}"
+                    "the shelf's {name} is not a CRL of ours: {}",
+                    Chain(&error)
                 )))
             }
         },
         Ok(None) => Some(Problem::Late(format!(
             "there is no {scope} CRL on the shelf; run `rescind publish`"
         ))),
-        Err(error) => Some(Problem::Other(error.to_string())),
+        Err(error) => Some(Problem::Other(Chain(&error).to_string())),
     }
 }
 
@@ -229,7 +236,10 @@ pub fn crl_lateness(ca: &Ca, scope: Scope, bytes: &[u8], now: Timestamp) -> Opti
             (signed.crl.this_update, signed.crl.next_update),
             now,
         ),
-        Err(error) => Some(format!("the CRL on the shelf cannot be read: {error}")),
+        Err(error) => Some(format!(
+            "the CRL on the shelf cannot be read: {}",
+            Chain(&error)
+        )),
     }
 }
 

@@ -13,10 +13,9 @@ use super::{
     health::{self, Problem},
 };
 use crate::{
-    core::time::Timestamp,
-    store::error::Chain,
+    core::{chain::Chain, time::Timestamp},
     stories::{
-        publish::{self, Options},
+        publish::{self, Options, PublishError},
         respond::Served,
     },
 };
@@ -36,6 +35,21 @@ pub struct Ticked {
     pub done: Vec<String>,
     /// What failed, an issuer each. The previous CRLs stay.
     pub failed: Vec<String>,
+}
+
+/// Why a pass, or a tick as a whole, came to nothing. The previous CRLs stay.
+#[derive(Debug, thiserror::Error)]
+enum TickError {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("the passes took longer than {DEADLINE:?} together")]
+    TooLong,
+    #[error("a pass ended by itself")]
+    Ended,
+    #[error("the publisher's thread got no processor")]
+    NoProcessor,
+    #[error("couldn't start the publisher's thread")]
+    Thread(#[source] std::io::Error),
 }
 
 /// A pass over every issuer, on a thread that gives way to others: a large CRL keeps a processor
@@ -79,13 +93,14 @@ async fn politely(app: &Arc<App>) -> Ticked {
         .spawn(work);
     let ticked = match started {
         Ok(_) => match timeout(DEADLINE + GRACE, ticked).await {
-            Ok(ticked) => ticked.map_err(|_| "a pass ended by itself".to_owned()),
-            Err(_) => Err("the publisher's thread got no processor".to_owned()),
+            Ok(ticked) => ticked.map_err(|_| TickError::Ended),
+            Err(_) => Err(TickError::NoProcessor),
         },
-        Err(error) => Err(format!("couldn't start the publisher's thread: {error}")),
+        Err(error) => Err(TickError::Thread(error)),
     };
     drop(wanted);
-    ticked.unwrap_or_else(|failed| {
+    ticked.unwrap_or_else(|error| {
+        let failed = Chain(&error).to_string();
         tracing::error!(failed, "nothing was published; the previous CRLs stay");
         Ticked {
             done: vec![],
@@ -121,6 +136,7 @@ async fn all(app: &App) -> Ticked {
         match pass(app, served, now, DEADLINE.saturating_sub(now.since(start))).await {
             Ok(done) => ticked.done.push(format!("{issuer}: {done}")),
             Err(error) => {
+                let error = Chain(&error).to_string();
                 tracing::error!(
                     issuer,
                     error,
@@ -139,13 +155,13 @@ async fn pass(
     served: &Served,
     now: Timestamp,
     limit: Duration,
-) -> Result<String, String> {
+) -> Result<String, TickError> {
     let known = served.known();
     let replica = known.replica.as_ref().map(|(replica, _)| replica);
     let pass = publish::publish(&served.ca, replica, Options::default(), now);
     let result = match timeout(limit, pass).await {
-        Ok(result) => result.map_err(|error| Chain(&error).to_string()),
-        Err(_) => Err(format!("the passes took longer than {DEADLINE:?} together")),
+        Ok(result) => result.map_err(TickError::from),
+        Err(_) => Err(TickError::TooLong),
     };
     let count = if result.is_ok() {
         &app.counts.passes

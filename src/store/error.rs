@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt};
 
+pub use crate::core::chain::Chain;
+
 /// Why a store, vault or file could not do what was asked.
 #[derive(Debug)]
 pub struct DriverError {
@@ -70,8 +72,9 @@ impl DriverError {
 impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "couldn't {}", self.operation)?;
+        // What the driver was told says more than the kind.
         match (&self.source, self.kind) {
-            (Some(source), _) => write!(f, ": {source}"),
+            (Some(_), _) => Ok(()),
             (None, ErrorKind::Conflict) => write!(f, ": somebody else changed it meanwhile"),
             (None, ErrorKind::Missing) => write!(f, ": it does not exist"),
             (None, ErrorKind::Denied) => write!(f, ": permission denied"),
@@ -80,19 +83,29 @@ impl fmt::Display for DriverError {
     }
 }
 
-impl Error for DriverError {}
+impl Error for DriverError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
 
-/// An error with what caused it, in one line: each cause once, outermost first.
-pub struct Chain<'a>(pub &'a dyn Error);
+#[cfg(test)]
+mod tests {
+    use super::{Chain, DriverError, ErrorKind};
 
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
+    #[test]
+    fn it_says_its_own_sentence_and_what_it_came_from_is_its_source() {
+        let taken = DriverError::new("replace a.crl", ErrorKind::Conflict);
+        assert_eq!(
+            taken.to_string(),
+            "couldn't replace a.crl: somebody else changed it meanwhile"
+        );
+        let full = std::io::Error::other("no space left");
+        let full = DriverError::io("replace a.crl", full);
+        assert_eq!(full.to_string(), "couldn't replace a.crl");
+        assert_eq!(
+            Chain(&full).to_string(),
+            "couldn't replace a.crl: no space left"
+        );
     }
 }

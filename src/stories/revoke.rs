@@ -10,7 +10,7 @@ use crate::{
     core::{
         crl::scope::Scope,
         journal::change_set::{ChangeSet, Head, MAX_CHANGES, MAX_TEXT},
-        revocation::{self, Change, MergeError, Request, Status},
+        revocation::{self, Change, ChangeRequest, MergeError, Status},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
@@ -69,7 +69,7 @@ const ATTEMPTS: u32 = 30;
 /// this returns. `progress` is told how many requests are done.
 pub async fn commit(
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     author: &Author,
     now: Timestamp,
     mut progress: impl FnMut(usize),
@@ -93,7 +93,7 @@ pub async fn commit(
     Ok(total)
 }
 
-fn check(requests: &[Request], author: &Author) -> Result<(), RevokeError> {
+fn check(requests: &[ChangeRequest], author: &Author) -> Result<(), RevokeError> {
     for (what, text) in [("actor", &author.actor), ("comment", &author.comment)] {
         if text.len() > MAX_TEXT {
             return Err(RevokeError::Text(what));
@@ -109,7 +109,7 @@ fn check(requests: &[Request], author: &Author) -> Result<(), RevokeError> {
 
 async fn commit_chunk(
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     author: &Author,
     now: Timestamp,
 ) -> Result<Committed, RevokeError> {
@@ -185,7 +185,7 @@ async fn head(ca: &Ca) -> Result<Versioned<Head>, RevokeError> {
 /// The commit that the requests come to; none where nothing changes.
 async fn merge(
     ca: &Ca,
-    requests: &[Request],
+    requests: &[ChangeRequest],
     author: &Author,
     now: Timestamp,
     head: &Head,

@@ -3,8 +3,8 @@
 use crate::{
     ca::Ca,
     core::{
-        certificate::Certificate,
-        revocation::{Action, Reason, ReasonError, Request, Status},
+        certificate::{Certificate, CertificateError},
+        revocation::{Action, ChangeRequest, Reason, ReasonError, Status},
         serial::{Serial, SerialError},
         time::Timestamp,
     },
@@ -44,11 +44,12 @@ pub enum SchemaError {
         /// What was given.
         text: String,
         /// What is wrong with it.
+        #[source]
         error: SerialError,
     },
     /// Not a certificate.
     #[error("the certificate {0}")]
-    Certificate(String),
+    Certificate(#[from] CertificateError),
     /// Another CA's certificate.
     #[error(
         "the certificate with serial number {serial} was not issued by issuer {issuer} with its \
@@ -84,8 +85,8 @@ pub fn serial(text: &str) -> Result<Serial, SchemaError> {
 }
 
 /// A request to lift a hold.
-pub fn release(text: &str) -> Result<Request, SchemaError> {
-    Ok(Request {
+pub fn release(text: &str) -> Result<ChangeRequest, SchemaError> {
+    Ok(ChangeRequest {
         serial: serial(text)?,
         action: Action::Release,
         not_after: None,
@@ -93,9 +94,9 @@ pub fn release(text: &str) -> Result<Request, SchemaError> {
 }
 
 /// A request to list a certificate as issued.
-pub fn record(ca: &Ca, certificate: &Certificate) -> Result<Request, SchemaError> {
+pub fn record(ca: &Ca, certificate: &Certificate) -> Result<ChangeRequest, SchemaError> {
     let not_after = Some(issued(ca, certificate)?.not_after);
-    Ok(Request {
+    Ok(ChangeRequest {
         serial: certificate.serial,
         action: Action::Record,
         not_after,
@@ -114,13 +115,11 @@ fn issued<'a>(ca: &Ca, certificate: &'a Certificate) -> Result<&'a Certificate, 
 
 impl Revocation {
     /// What is asked of `ca`.
-    pub fn request(&self, ca: &Ca, now: Timestamp) -> Result<Request, SchemaError> {
+    pub fn request(&self, ca: &Ca, now: Timestamp) -> Result<ChangeRequest, SchemaError> {
         match (&self.serial, &self.certificate) {
             (Some(text), None) => self.of(ca, serial(text)?, None, now),
             (None, Some(pem)) => {
-                let certificate = Certificate::from_pem_or_der(pem.as_bytes());
-                let certificate =
-                    certificate.map_err(|error| SchemaError::Certificate(error.to_string()))?;
+                let certificate = Certificate::from_pem_or_der(pem.as_bytes())?;
                 self.of_certificate(ca, &certificate, now)
             }
             _ => Err(SchemaError::Which),
@@ -133,7 +132,7 @@ impl Revocation {
         ca: &Ca,
         certificate: &Certificate,
         now: Timestamp,
-    ) -> Result<Request, SchemaError> {
+    ) -> Result<ChangeRequest, SchemaError> {
         let certificate = issued(ca, certificate)?;
         self.of(ca, certificate.serial, Some(certificate.not_after), now)
     }
@@ -144,7 +143,7 @@ impl Revocation {
         serial: Serial,
         end: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Request, SchemaError> {
+    ) -> Result<ChangeRequest, SchemaError> {
         let reason = self
             .reason
             .as_deref()
@@ -173,7 +172,7 @@ impl Revocation {
             invalidity_date,
             amend: self.amend,
         };
-        Ok(Request {
+        Ok(ChangeRequest {
             serial,
             action,
             not_after: self.not_after.or(end),

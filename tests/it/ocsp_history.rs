@@ -11,7 +11,7 @@ use rescind::{
     ca::Ca,
     core::{
         ocsp::Refusal,
-        revocation::{Action, Reason, Request as Change},
+        revocation::{Action, ChangeRequest as Change, Reason},
         serial::Serial,
         time::Timestamp,
     },

@@ -1,8 +1,8 @@
 //! The demo's CA, and the certificates that it issues.
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use super::NAME;
+use super::{super::BoxedError, NAME};
 use crate::core::{
     certificate::write::{
         CERT_AND_CRL_SIGN, DIGITAL_SIGNATURE, NewCertificate, authority_key_id, common_name,
@@ -26,7 +26,7 @@ pub(super) struct Issued {
 }
 
 /// A CA that signed its own certificate.
-pub(super) fn root(name: &str, now: Timestamp) -> Result<Issued, Box<dyn Error>> {
+pub(super) fn root(name: &str, now: Timestamp) -> Result<Issued, BoxedError> {
     let (key, spki) = new_key()?;
     let public = PublicKey::from_spki(&spki)?;
     // RFC 5280 §4.2.1.9: cA, and a pathLenConstraint of 0: no CA below it.
@@ -59,7 +59,7 @@ pub(super) fn leaf(
     name: &str,
     address: SocketAddr,
     now: Timestamp,
-) -> Result<Issued, Box<dyn Error>> {
+) -> Result<Issued, BoxedError> {
     let (key, spki) = new_key()?;
     let public = PublicKey::from_spki(&spki)?;
     let names = write::sequence(&[&write::value(tag::context_primitive(2), &[name.as_bytes()])]);
@@ -108,7 +108,7 @@ fn validity(now: Timestamp, days: u32) -> Result<Window, &'static str> {
 }
 
 /// PEM.
-fn sign(new: NewCertificate, key: &str, public: &PublicKey) -> Result<String, Box<dyn Error>> {
+fn sign(new: NewCertificate, key: &str, public: &PublicKey) -> Result<String, BoxedError> {
     let linted = new.draft(public.default_algorithm()).lint(&())?;
     let compared = linted.compare(&())?;
     let signed = PemKey::from_pem(key.as_bytes(), public)?.sign(compared)?;

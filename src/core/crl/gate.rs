@@ -2,7 +2,8 @@
 
 use super::{CrlError, CrlRef, Entry, SignedCrl};
 use crate::core::{
-    der::oid, issuer::Issuer, journal::replica::Replica, seal::Findings, serial::CrlNumber,
+    chain::Chain, der::oid, issuer::Issuer, journal::replica::Replica, seal::Findings,
+    serial::CrlNumber,
 };
 
 /// A CRL of ours that was published before: its signature was verified under the issuer's own key.
@@ -16,7 +17,7 @@ pub struct Previous<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PreviousError {
     /// Not a CRL.
-    #[error("{0}")]
+    #[error(transparent)]
     Read(#[from] CrlError),
     /// Another issuer's.
     #[error("it is another issuer's CRL")]
@@ -325,8 +326,10 @@ fn entries(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica, finding
         walk = sorted(new, &mut differences);
     }
     if let Walk::Unreadable(error) = walk {
-        let detail =
-            format!("the previous CRL cannot be read, so what is lost cannot be told: {error}");
+        let detail = format!(
+            "the previous CRL cannot be read, so what is lost cannot be told: {}",
+            Chain(&error)
+        );
         Gate::PreviousUnreadable.found(findings, detail);
     }
     let Differences {

@@ -13,6 +13,7 @@ use super::{
     scope::{Contains, Scope},
 };
 use crate::core::{
+    chain::Chain,
     der::{Reader, oid, tag},
     digest::hex,
     issuer::Issuer,
@@ -52,7 +53,7 @@ impl Document for Crl {
     fn lint(&self, tbs: &[u8], source: &CrlSource<'_>) -> Findings {
         let mut findings = Findings::default();
         match CrlRef::read(tbs) {
-            Err(error) => findings.add("der", "RFC 5280 §5.1", error.to_string()),
+            Err(error) => findings.add("der", "RFC 5280 §5.1", Chain(&error).to_string()),
             Ok(read) => {
                 header(self, &read, source, &mut findings);
                 extensions(self, &read, source, &mut findings);
@@ -78,7 +79,7 @@ impl Document for Crl {
                 let detail = "a delta CRL, and nothing else, is compared with its full CRLs";
                 findings.require(is_complete, "delta_unproven", "RFC 5280 §5.2.4", detail);
             }
-            Err(error) => findings.add("der", "RFC 5280 §5.1", error.to_string()),
+            Err(error) => findings.add("der", "RFC 5280 §5.1", Chain(&error).to_string()),
         }
         findings
     }
@@ -307,7 +308,9 @@ fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut 
     for entry in read.entries() {
         let entry = match entry {
             Ok(entry) => entry,
-            Err(error) => return findings.add("entry_der", "RFC 5280 §5.1", error.to_string()),
+            Err(error) => {
+                return findings.add("entry_der", "RFC 5280 §5.1", Chain(&error).to_string());
+            }
         };
         let known = findings.0.len();
         one_entry(crl, &entry, read, findings);

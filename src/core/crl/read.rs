@@ -13,7 +13,7 @@ use crate::core::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CrlError {
     /// Malformed.
-    #[error("it is not a DER CRL: {0}")]
+    #[error("it is not a DER CRL")]
     Der(#[from] DerError),
     /// A serial number that breaks the rules.
     #[error("entry {entry} has a serial number that {error}")]
@@ -21,14 +21,16 @@ pub enum CrlError {
         /// Counted from 1.
         entry: usize,
         /// Why.
+        #[source]
         error: SerialError,
     },
     /// A time that breaks the rules.
-    #[error("{place}: {error}")]
+    #[error("{place}")]
     Time {
         /// Where.
         place: &'static str,
         /// Why.
+        #[source]
         error: TimeError,
     },
     /// A reason that RFC 5280 §5.3.1 does not have.

@@ -56,7 +56,7 @@ pub struct CertId<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Not DER, or not of a request's form.
-    #[error("it is not a DER OCSP request: {0}")]
+    #[error("it is not a DER OCSP request")]
     Der(#[from] DerError),
     /// Another version.
     #[error("its version is not 1")]

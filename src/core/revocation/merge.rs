@@ -5,7 +5,7 @@ use crate::core::{serial::Serial, time::Timestamp};
 
 /// A change that somebody asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct ChangeRequest {
     /// Of which certificate.
     pub serial: Serial,
     /// What is to happen.
@@ -98,7 +98,10 @@ pub enum MergeError {
 /// Merges a request with what is known. The earliest date stays, permanent stays, a hold may be
 /// released or made permanent, and only `amend` replaces a reason. `None`: nothing changes, as when
 /// told twice. The new row's change set is the old one's, or 0; the commit sets it.
-pub fn merge(known: Option<&Status>, request: &Request) -> Result<Option<Change>, MergeError> {
+pub fn merge(
+    known: Option<&Status>,
+    request: &ChangeRequest,
+) -> Result<Option<Change>, MergeError> {
     let serial = request.serial;
     // The latest end counts: an earlier one would let an entry leave the CRL too soon.
     let not_after = request.not_after.max(known.and_then(Status::not_after));
@@ -181,7 +184,7 @@ mod tests {
         Timestamp::from_seconds(seconds).unwrap()
     }
 
-    fn revoke(seconds: u64, reason: Option<Reason>, amend: bool) -> Request {
+    fn revoke(seconds: u64, reason: Option<Reason>, amend: bool) -> ChangeRequest {
         let action = Action::Revoke {
             at: at(seconds),
             is_dated: true,
@@ -189,21 +192,21 @@ mod tests {
             invalidity_date: None,
             amend,
         };
-        Request {
+        ChangeRequest {
             serial: Serial::from_hex("0a").unwrap(),
             action,
             not_after: None,
         }
     }
 
-    fn plain(action: Action) -> Request {
-        Request {
+    fn plain(action: Action) -> ChangeRequest {
+        ChangeRequest {
             action,
             ..revoke(0, None, false)
         }
     }
 
-    fn known(requests: &[Request]) -> Option<Status> {
+    fn known(requests: &[ChangeRequest]) -> Option<Status> {
         requests.iter().fold(None, |known, request| {
             merge(known.as_ref(), request)
                 .unwrap()
@@ -314,7 +317,7 @@ mod tests {
 
     #[test]
     fn recording_leaves_what_is_revoked_alone_and_the_latest_end_counts() {
-        let end = |seconds, request| Request {
+        let end = |seconds, request| ChangeRequest {
             not_after: Some(at(seconds)),
             ..request
         };

@@ -2,7 +2,7 @@
 
 mod merge;
 
-pub use merge::{Action, Change, Event, MergeError, Request, merge};
+pub use merge::{Action, Change, ChangeRequest, Event, MergeError, merge};
 
 use std::{fmt, str::FromStr};
 

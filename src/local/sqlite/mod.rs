@@ -343,6 +343,11 @@ fn failure(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Null, error)
 }
 
+/// What SQLite said; its own source repeats that in other words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct SqliteError(rusqlite::Error);
+
 fn driver_error(operation: String, error: rusqlite::Error) -> DriverError {
     let trouble = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Transient,
@@ -363,7 +368,7 @@ fn driver_error(operation: String, error: rusqlite::Error) -> DriverError {
             rusqlite::Error::FromSqlConversionFailure(_, _, inner) => {
                 DriverError::because(operation, trouble, inner)
             }
-            error => DriverError::because(operation, trouble, error),
+            error => DriverError::because(operation, trouble, SqliteError(error)),
         },
     }
 }

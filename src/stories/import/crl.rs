@@ -1,82 +1,71 @@
 //! From a CRL, DER or PEM: believed only under the certificate of the CA that issued it. That it
 //! went stale long ago does not matter; what it revoked is revoked.
 
-use super::{Content, once};
+use super::{FileError, ImportContent, once};
 use crate::core::{
     certificate::Certificate,
     crl::{CrlError, CrlRef, Entry, REMOVE_FROM_CRL, SignedCrl},
     der::{Reader, oid, tag},
-    revocation::{Action, Request},
+    revocation::{Action, ChangeRequest},
+    serial::CrlNumber,
 };
 
-pub(super) fn read(bytes: &[u8], signer: &Certificate) -> Result<Content, String> {
+pub(super) fn read(bytes: &[u8], signer: &Certificate) -> Result<ImportContent, FileError> {
     let decoded;
     let der = match bytes.starts_with(b"-----BEGIN") {
         false => bytes,
         true => {
-            let (label, content) =
-                der::pem::decode_vec(bytes).map_err(|error| format!("it is not PEM: {error}"))?;
+            let (label, content) = der::pem::decode_vec(bytes).map_err(FileError::Pem)?;
             if label != "X509 CRL" {
-                return Err(format!("it is PEM of a {label}, not of an X509 CRL"));
+                return Err(FileError::Label(label.to_owned()));
             }
             decoded = content;
             &decoded
         }
     };
-    let signed = SignedCrl::read(der).map_err(|error| error.to_string())?;
+    let signed = SignedCrl::read(der)?;
     verify(&signed, signer)?;
     understand(&signed.crl)?;
     let number = number(&signed.crl)?;
-    let mut content = Content {
+    let mut content = ImportContent {
         number,
-        ..Content::default()
+        ..ImportContent::default()
     };
     for (at, entry) in signed.crl.entries().enumerate() {
-        let entry = entry.map_err(|error| error.to_string())?;
+        let entry = entry?;
         if entry.reason == Some(REMOVE_FROM_CRL) {
             content.left_out += 1;
         } else {
-            content
-                .requests
-                .push(request(&entry, at + 1).map_err(|error| error.to_string())?);
+            content.requests.push(request(&entry, at + 1)?);
         }
     }
     content.requests = once(content.requests);
     Ok(content)
 }
 
-fn verify(signed: &SignedCrl<'_>, signer: &Certificate) -> Result<(), String> {
+fn verify(signed: &SignedCrl<'_>, signer: &Certificate) -> Result<(), FileError> {
     if signed.crl.issuer != signer.subject {
-        return Err(
-            "it is the CRL of another issuer; name that CA's certificate with --ca-cert".to_owned(),
-        );
+        return Err(FileError::OtherIssuer);
     }
-    let algorithm = signed
-        .signature_algorithm()
-        .ok_or("its signature algorithm is not supported")?;
-    let key = signer.public_key().map_err(|error| error.to_string())?;
+    let algorithm = signed.signature_algorithm().ok_or(FileError::Algorithm)?;
+    let key = signer.public_key()?;
     match key.verifies(algorithm, signed.crl.tbs, signed.signature) {
         true => Ok(()),
-        false => Err(
-            "its signature does not verify under the CA's key: it is damaged or another key's"
-                .to_owned(),
-        ),
+        false => Err(FileError::Signature),
     }
 }
 
 /// RFC 5280 §5.2: "If a CRL contains a critical extension that the application cannot process, then
 /// the application MUST NOT use that CRL". The scope does not matter here, except that entries must
 /// be this issuer's own.
-fn understand(crl: &CrlRef<'_>) -> Result<(), String> {
+fn understand(crl: &CrlRef<'_>) -> Result<(), FileError> {
     for extension in &crl.extensions {
         match extension.id {
             oid::ISSUING_DISTRIBUTION_POINT if is_indirect(extension.value) => {
-                return Err(
-                    "it is an indirect CRL, which lists other issuers' certificates too".to_owned(),
-                );
+                return Err(FileError::Indirect);
             }
             oid::ISSUING_DISTRIBUTION_POINT | oid::DELTA_CRL_INDICATOR => {}
-            _ if extension.critical => return Err(CrlError::Critical("it").to_string()),
+            _ if extension.critical => return Err(CrlError::Critical("it").into()),
             _ => {}
         }
     }
@@ -97,7 +86,7 @@ fn is_indirect(value: &[u8]) -> bool {
     false
 }
 
-fn number(crl: &CrlRef<'_>) -> Result<Option<crate::core::serial::CrlNumber>, String> {
+fn number(crl: &CrlRef<'_>) -> Result<Option<CrlNumber>, FileError> {
     match crl.extension(oid::CRL_NUMBER) {
         None => Ok(None),
         Some(_) => match crl
@@ -105,15 +94,12 @@ fn number(crl: &CrlRef<'_>) -> Result<Option<crate::core::serial::CrlNumber>, St
             .filter(|number| i64::try_from(number.get()).is_ok())
         {
             Some(number) => Ok(Some(number)),
-            None => Err(
-                "its CRL number is malformed or above 2^63 - 1, so none of ours could follow it"
-                    .to_owned(),
-            ),
+            None => Err(FileError::Number),
         },
     }
 }
 
-fn request(entry: &Entry, at: usize) -> Result<Request, CrlError> {
+fn request(entry: &Entry, at: usize) -> Result<ChangeRequest, CrlError> {
     let reason = entry
         .reason()
         .map_err(|code| CrlError::Reason { entry: at, code })?;
@@ -124,7 +110,7 @@ fn request(entry: &Entry, at: usize) -> Result<Request, CrlError> {
         invalidity_date: entry.invalidity_date,
         amend: false,
     };
-    Ok(Request {
+    Ok(ChangeRequest {
         serial: entry.serial,
         action,
         not_after: None,

@@ -1,9 +1,10 @@
 //! From JSON Lines, the form that `export` writes: one object a line.
 
-use super::{Content, once};
+use super::{FileError, ImportContent, once};
 use crate::{
     core::{
-        revocation::{Action, Reason, Request, State},
+        chain::Chain,
+        revocation::{Action, ChangeRequest, Reason, State},
         time::Timestamp,
     },
     stories::schema,
@@ -12,7 +13,7 @@ use crate::{
 /// One line.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct ImportLine {
     serial: String,
     state: String,
     revoked_at: Option<Timestamp>,
@@ -21,23 +22,24 @@ struct Line {
     not_after: Option<Timestamp>,
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Content, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))?;
+pub(super) fn read(bytes: &[u8]) -> Result<ImportContent, FileError> {
+    let text = std::str::from_utf8(bytes)?;
     let lines = text
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty());
     let requests =
-        lines.map(|(at, line)| request(line).map_err(|what| format!("line {}: {what}", at + 1)));
-    Ok(Content {
+        lines.map(|(at, line)| request(line).map_err(|what| FileError::Line { at: at + 1, what }));
+    Ok(ImportContent {
         requests: once(requests.collect::<Result<_, _>>()?),
-        ..Content::default()
+        ..ImportContent::default()
     })
 }
 
-fn request(line: &str) -> Result<Request, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let serial = schema::serial(&line.serial).map_err(|error| error.to_string())?;
+/// The error says what is wrong with the line.
+fn request(line: &str) -> Result<ChangeRequest, String> {
+    let line: ImportLine = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let serial = schema::serial(&line.serial).map_err(|error| Chain(&error).to_string())?;
     let state: State = line.state.parse()?;
     let reason = line
         .reason
@@ -80,7 +82,7 @@ fn request(line: &str) -> Result<Request, String> {
             }
         }
     };
-    Ok(Request {
+    Ok(ChangeRequest {
         serial,
         action,
         not_after: line.not_after,
@@ -100,11 +102,18 @@ mod tests {
         for fact in ["revoked_at", "invalidity_date"] {
             let line =
                 format!(r#"{{"serial":"0a","state":"valid","{fact}":"2025-01-01T00:00:00Z"}}"#);
-            assert!(read(line.as_bytes()).unwrap_err().contains(fact), "{fact}");
+            assert!(
+                read(line.as_bytes())
+                    .unwrap_err()
+                    .to_string()
+                    .contains(fact),
+                "{fact}"
+            );
         }
         assert!(
             read(br#"{"serial":"0a","state":"valid","reason":"superseded"}"#)
                 .unwrap_err()
+                .to_string()
                 .contains("reason")
         );
     }

@@ -11,21 +11,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::revoke::{self, Author};
-use crate::stories::replicate;
+use super::{
+    replicate::{self, LevelError},
+    revoke::{self, Author, RevokeError},
+};
 use crate::{
     ca::Ca,
     core::{
         certificate::Certificate,
-        revocation::{self, Action, Request},
+        chain::Chain,
+        crl::CrlError,
+        key::KeyError,
+        revocation::{self, Action, ChangeRequest, MergeError},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
+    store::error::DriverError,
 };
 
 /// What the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ImportForm {
     /// CRLs, DER or PEM.
     Crl,
     /// JSON Lines, as `export` writes them.
@@ -34,22 +40,22 @@ pub enum Form {
 
 /// What a file asks for.
 #[derive(Debug, Default)]
-struct Content {
-    requests: Vec<Request>,
+struct ImportContent {
+    requests: Vec<ChangeRequest>,
     /// The number of the CRL it was.
     number: Option<CrlNumber>,
     /// `removeFromCRL` entries, which ask to un-revoke and are left out.
     left_out: usize,
 }
 
-/// What JSON Lines ask for; the error is a sentence with the line's number.
-pub fn read_jsonl(bytes: &[u8]) -> Result<Vec<Request>, String> {
+/// What JSON Lines ask for.
+pub fn read_jsonl(bytes: &[u8]) -> Result<Vec<ChangeRequest>, FileError> {
     jsonl::read(bytes).map(|content| content.requests)
 }
 
 /// What came of it, as `--json` prints it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Report {
+pub struct ImportReport {
     /// The issuer's name.
     pub issuer: String,
     /// How many certificates the files name.
@@ -71,24 +77,92 @@ pub struct Report {
 /// Why nothing, or not everything, was taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A file is refused whole.
-    #[error("{file}: {what}; nothing of it was imported", file = .file.display())]
+    /// A file is refused whole. Why stands in the middle of the sentence, with its causes.
+    #[error(
+        "{file}: {why}; nothing of it was imported",
+        file = .file.display(),
+        why = Chain(.why)
+    )]
     File {
         /// Which.
         file: PathBuf,
         /// Why.
+        #[source]
+        why: FileError,
+    },
+    /// The index cannot be read.
+    #[error("import into the index")]
+    Level(#[from] LevelError),
+    /// What is asked contradicts what is known.
+    #[error("import into the index")]
+    Merge(#[from] MergeError),
+    /// The number of the CRL could not be raised.
+    #[error("import into the index")]
+    Number(#[source] DriverError),
+    /// It could not be committed.
+    #[error("import into the index")]
+    Commit(#[from] RevokeError),
+}
+
+/// Why a file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be opened, or not to its end.
+    #[error("cannot be read")]
+    Read(#[from] std::io::Error),
+    /// Not PEM, though it begins like it.
+    #[error("it is not PEM")]
+    Pem(#[source] der::pem::Error),
+    /// PEM of something else.
+    #[error("it is PEM of a {0}, not of an X509 CRL")]
+    Label(String),
+    /// Not a CRL, or one that breaks the rules.
+    #[error(transparent)]
+    Crl(#[from] CrlError),
+    /// Another CA's.
+    #[error("it is the CRL of another issuer; name that CA's certificate with --ca-cert")]
+    OtherIssuer,
+    /// Signed in a way that we do not know.
+    #[error("its signature algorithm is not supported")]
+    Algorithm,
+    /// The CA's key is of no use.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Signed by somebody else.
+    #[error("its signature does not verify under the CA's key: it is damaged or another key's")]
+    Signature,
+    /// About other issuers' certificates too.
+    #[error("it is an indirect CRL, which lists other issuers' certificates too")]
+    Indirect,
+    /// A number that ours could not follow.
+    #[error("its CRL number is malformed or above 2^63 - 1, so none of ours could follow it")]
+    Number,
+    /// Not text.
+    #[error("it is not UTF-8")]
+    Text(#[from] std::str::Utf8Error),
+    /// A line of JSON Lines that makes no sense.
+    #[error("line {at}: {what}")]
+    Line {
+        /// Counted from 1.
+        at: usize,
+        /// What is wrong with it.
         what: String,
     },
-    /// The index cannot be used.
-    #[error("import into the index: {0}")]
-    Index(String),
+    /// A revocation to come.
+    #[error("serial {serial} was revoked at {at}, which lies in the future")]
+    Future {
+        /// Of which certificate.
+        serial: Serial,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// Where the files come from.
 #[derive(Clone, Debug)]
 pub struct Origin<'a> {
     /// What they are.
-    pub form: Form,
+    pub form: ImportForm,
     /// The certificate of the CA that signed them, where it is not our issuer's.
     pub signer: Option<&'a Certificate>,
     /// Report only.
@@ -103,20 +177,23 @@ pub async fn import(
     author: &Author,
     now: Timestamp,
     mut progress: impl FnMut(usize, usize),
-) -> Result<Report, ImportError> {
-    let contents: Vec<_> = files
-        .iter()
-        .map(|file| read(ca, origin, file, now))
-        .collect::<Result<_, _>>()?;
+) -> Result<ImportReport, ImportError> {
+    let mut contents = Vec::new();
+    for file in files {
+        let content = read(ca, origin, file, now).map_err(|why| ImportError::File {
+            file: file.clone(),
+            why,
+        })?;
+        contents.push(content);
+    }
     let number = contents.iter().filter_map(|content| content.number).max();
-    let index = |error: &dyn std::fmt::Display| ImportError::Index(error.to_string());
-    let mut report = Report {
+    let mut report = ImportReport {
         issuer: ca.name.clone(),
         read: contents.iter().map(|content| content.requests.len()).sum(),
         left_out: contents.iter().map(|content| content.left_out).sum(),
         crl_number_floor: number.map(CrlNumber::get),
         dry_run: origin.dry_run,
-        ..Report::default()
+        ..ImportReport::default()
     };
     if origin.dry_run {
         let (changed, seq) = preview(ca, &contents).await?;
@@ -126,7 +203,7 @@ pub async fn import(
         if let Some(number) = number {
             revoke::raise_number(ca, number)
                 .await
-                .map_err(|error| index(&error))?;
+                .map_err(ImportError::Number)?;
         }
         let mut done = 0;
         for content in &contents {
@@ -134,8 +211,7 @@ pub async fn import(
                 done += count;
                 progress(done, report.read);
             };
-            let recorded = revoke::commit(ca, &content.requests, author, now, told).await;
-            let recorded = recorded.map_err(|error| index(&error))?;
+            let recorded = revoke::commit(ca, &content.requests, author, now, told).await?;
             report.changed += recorded.changed;
             report.seq = recorded.seq;
         }
@@ -144,17 +220,17 @@ pub async fn import(
     Ok(report)
 }
 
-fn read(ca: &Ca, origin: &Origin<'_>, file: &Path, now: Timestamp) -> Result<Content, ImportError> {
-    let refused = |what: String| ImportError::File {
-        file: file.to_owned(),
-        what,
-    };
-    let bytes = std::fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
+fn read(
+    ca: &Ca,
+    origin: &Origin<'_>,
+    file: &Path,
+    now: Timestamp,
+) -> Result<ImportContent, FileError> {
+    let bytes = std::fs::read(file)?;
     let content = match origin.form {
-        Form::Crl => crl::read(&bytes, origin.signer.unwrap_or(ca.issuer.certificate())),
-        Form::Jsonl => jsonl::read(&bytes),
-    };
-    let content = content.map_err(refused)?;
+        ImportForm::Crl => crl::read(&bytes, origin.signer.unwrap_or(ca.issuer.certificate())),
+        ImportForm::Jsonl => jsonl::read(&bytes),
+    }?;
     let ahead = content
         .requests
         .iter()
@@ -163,27 +239,21 @@ fn read(ca: &Ca, origin: &Origin<'_>, file: &Path, now: Timestamp) -> Result<Con
             _ => None,
         });
     match ahead {
-        Some((serial, at)) => Err(refused(format!(
-            "serial {serial} was revoked at {at}, which lies in the future"
-        ))),
+        Some((serial, at)) => Err(FileError::Future { serial, at }),
         None => Ok(content),
     }
 }
 
 /// How many requests would change something, and the newest change set.
-async fn preview(ca: &Ca, contents: &[Content]) -> Result<(usize, u64), ImportError> {
-    let replica = replicate::level(ca, None)
-        .await
-        .map_err(|error| ImportError::Index(error.to_string()))?;
+async fn preview(ca: &Ca, contents: &[ImportContent]) -> Result<(usize, u64), ImportError> {
+    let replica = replicate::level(ca, None).await?;
     let mut merged = HashMap::new();
     let mut changed = 0;
     for request in contents.iter().flat_map(|content| &content.requests) {
         let known = merged
             .get(&request.serial)
             .or_else(|| replica.get(&request.serial));
-        let change = revocation::merge(known, request)
-            .map_err(|error| ImportError::Index(error.to_string()))?;
-        if let Some(change) = change {
+        if let Some(change) = revocation::merge(known, request)? {
             merged.insert(request.serial, change.status);
             changed += 1;
         }
@@ -192,13 +262,13 @@ async fn preview(ca: &Ca, contents: &[Content]) -> Result<(usize, u64), ImportEr
 }
 
 /// Each serial number once: of several requests for one, that with the earliest date counts.
-fn once(requests: Vec<Request>) -> Vec<Request> {
-    let date = |request: &Request| match request.action {
+fn once(requests: Vec<ChangeRequest>) -> Vec<ChangeRequest> {
+    let date = |request: &ChangeRequest| match request.action {
         Action::Revoke { at, .. } => Some(at),
         Action::Release | Action::Record => None,
     };
     let mut places: HashMap<Serial, usize> = HashMap::with_capacity(requests.len());
-    let mut kept: Vec<Request> = Vec::with_capacity(requests.len());
+    let mut kept: Vec<ChangeRequest> = Vec::with_capacity(requests.len());
     for request in requests {
         match places
             .get(&request.serial)

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     ca::Ca,
+    core::chain::Chain,
     core::{crl::scope::Scope, journal::replica::Replica, serial::CrlNumber, time::Timestamp},
-    store::error::Chain,
     stories::replicate,
 };
 

@@ -10,7 +10,7 @@ use crate::{
         key::{KeyError, PublicKey},
         key_pair::{self, NewKey},
         ocsp::certificate::{self, Delegate},
-        revocation::{Action, Request, Status},
+        revocation::{Action, ChangeRequest, Status},
         seal::{CheckError, Findings},
         serial::Serial,
         time::{Timestamp, Window},
@@ -81,7 +81,7 @@ async fn renew_one(
         actor: "rescind publisher".to_owned(),
         comment: "OCSP credential".to_owned(),
     };
-    let request = Request {
+    let request = ChangeRequest {
         serial,
         action: Action::Record,
         not_after: Some(end),
@@ -125,7 +125,7 @@ async fn is_due(ca: &Ca, place: &Credentials, now: Timestamp) -> Result<bool, Re
     let credential = match Credential::from_pem(&pem, &ca.issuer) {
         Ok(credential) => credential,
         Err(error) => {
-            let (issuer, error) = (&ca.name, crate::store::error::Chain(&error));
+            let (issuer, error) = (&ca.name, crate::core::chain::Chain(&error));
             tracing::warn!(issuer, %error, "the OCSP credential is of no use and is replaced");
             return Ok(true);
         }

@@ -11,6 +11,7 @@ use super::is_linked;
 use crate::{
     ca::Ca,
     core::{
+        chain::Chain,
         digest::Digest,
         journal::{
             checkpoint,
@@ -57,7 +58,7 @@ struct Unread {
 impl From<DriverError> for Unread {
     fn from(error: DriverError) -> Self {
         Self {
-            why: error.to_string(),
+            why: Chain(&error).to_string(),
             is_useless: false,
         }
     }
@@ -84,7 +85,7 @@ async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
         return Err(useless(format!("{name} is not what was written")));
     }
     let fold = checkpoint::read(&stored.bytes, &ca.issuer.spki_hash())
-        .map_err(|error| useless(format!("{name}: {error}")))?;
+        .map_err(|error| useless(format!("{name}: {}", Chain(&error))))?;
     match is_linked(ca, fold.seq(), fold.hash()).await? {
         true => Ok(Some(fold)),
         false => Err(useless(format!(

@@ -20,11 +20,12 @@ pub enum LevelError {
     #[error(transparent)]
     Driver(#[from] DriverError),
     /// It is not to be believed.
-    #[error("the index of issuer {name} is not to be trusted: {error}")]
+    #[error("the index of issuer {name} is not to be trusted")]
     Replica {
         /// The issuer's name.
         name: String,
         /// Why.
+        #[source]
         error: ReplicaError,
     },
 }

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use crate::{
     ca::{Ca, credential::Credential},
     core::{
+        chain::Chain,
         digest::Digest,
         journal::replica::Replica,
         key::KeyKind,
@@ -215,7 +216,7 @@ impl Responder {
 
     fn read<'a>(&self, request: &'a [u8]) -> Result<(usize, Request<'a>), Refused> {
         let request = Request::read(request)
-            .map_err(|error| (Refusal::MalformedRequest, error.to_string()))?;
+            .map_err(|error| (Refusal::MalformedRequest, Chain(&error).to_string()))?;
         // RFC 9919 §3.2.3: no authoritative record. One response has one signer, so CertIDs of two
         // of our issuers in one request find none either.
         let none = || {
@@ -426,8 +427,8 @@ fn seal(
 ) -> Result<Bytes, String> {
     let work = || {
         let draft = response.draft();
-        let (key, told) = (&credential.key, |error: &dyn std::fmt::Display| {
-            error.to_string()
+        let (key, told) = (&credential.key, |error: &dyn std::error::Error| {
+            Chain(error).to_string()
         });
         let is_fleeting = purpose == Purpose::Fleeting;
         let reading = if is_fleeting {

@@ -20,6 +20,7 @@ use crate::{
     },
     config::Unlisted,
     core::{
+        chain::Chain,
         journal::{change_set::ChainHash, replica::Replica},
         ocsp::{CertId, CertStatus},
         revocation::Status,
@@ -87,15 +88,15 @@ enum Doubt {
 
 impl From<DriverError> for Doubt {
     fn from(error: DriverError) -> Self {
-        Self::Outage(error.to_string())
+        Self::Outage(Chain(&error).to_string())
     }
 }
 
 impl From<LevelError> for Doubt {
     fn from(error: LevelError) -> Self {
         match error {
-            LevelError::Driver(error) => Self::Outage(error.to_string()),
-            error @ LevelError::Replica { .. } => Self::Distrust(error.to_string()),
+            LevelError::Driver(error) => Self::Outage(Chain(&error).to_string()),
+            error @ LevelError::Replica { .. } => Self::Distrust(Chain(&error).to_string()),
         }
     }
 }
@@ -367,7 +368,7 @@ impl Held {
         let pem = match place.load().await {
             Ok(Some(pem)) => pem,
             Ok(None) => return self.problem = None,
-            Err(error) => return self.problem = Some(error.to_string()),
+            Err(error) => return self.problem = Some(Chain(&error).to_string()),
         };
         let fingerprint: [u8; 32] = Sha256::digest(&pem).into();
         if fingerprint == self.fingerprint && self.credential.is_some() {
@@ -378,7 +379,12 @@ impl Held {
                 (self.credential, self.fingerprint, self.problem) =
                     (Some(Arc::new(credential)), fingerprint, None);
             }
-            Err(error) => self.problem = Some(format!("couldn't use the OCSP credential: {error}")),
+            Err(error) => {
+                self.problem = Some(format!(
+                    "couldn't use the OCSP credential: {}",
+                    Chain(&error)
+                ))
+            }
         }
     }
 }

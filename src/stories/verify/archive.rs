@@ -3,16 +3,61 @@
 use super::{Journal, VerifyError};
 use crate::core::{
     crl::{
-        CrlRef, EXPIRED_CERTS_ON_CRL, Entry,
+        CrlError, CrlRef, EXPIRED_CERTS_ON_CRL, Entry,
         delta::{Neighbours, fits},
-        gate::Previous,
+        gate::{Previous, PreviousError},
         scope::Scope,
     },
     digest::Digest,
     journal::replica::Fold,
     revocation::Status,
-    serial::CrlNumber,
+    seal::Finding,
+    serial::{CrlNumber, Serial},
 };
+
+/// What is wrong with an archived CRL.
+#[derive(Debug, thiserror::Error)]
+pub enum Difference {
+    /// Nothing has its name any more.
+    #[error("it is gone")]
+    Gone,
+    /// It is not a CRL of ours.
+    #[error(transparent)]
+    NotOurs(#[from] PreviousError),
+    /// It is another CRL.
+    #[error("it has another CRL number than its name")]
+    Number,
+    /// Nothing says what it was made from.
+    #[error("it has no label, or that of other content")]
+    Label,
+    /// Change sets went back.
+    #[error("it was made from change set {0}, older than the CRL before it")]
+    Older(u64),
+    /// It comes from another journal.
+    #[error("it was made from a change set {0} that the journal does not have")]
+    OtherJournal(u64),
+    /// What it lists cannot be read.
+    #[error(transparent)]
+    Entry(#[from] CrlError),
+    /// An entry says something else than the journal.
+    #[error("serial {0} is not as the journal says")]
+    Entered(Serial),
+    /// An entry too many.
+    #[error("serial {0} is on it, and not revoked")]
+    NotRevoked(Serial),
+    /// An entry too few.
+    #[error("serial {0} is revoked, and not on it")]
+    NotListed(Serial),
+    /// A delta CRL without a base.
+    #[error("it does not say which CRL it continues")]
+    Baseless,
+    /// A delta CRL that leads elsewhere.
+    #[error("{}", .0.detail)]
+    Delta(Finding),
+    /// The base of a delta CRL, or the full CRL of its number, is of no use.
+    #[error("the full CRL that it belongs to")]
+    Full(#[source] PreviousError),
+}
 
 /// Looks at one; `before` is the change set of the one before it in its scope. Returns its own.
 pub(super) async fn crl(
@@ -23,7 +68,7 @@ pub(super) async fn crl(
 ) -> Result<u64, VerifyError> {
     let ca = journal.ca;
     let name = format!("{}/{number}{}", ca.name, scope.archived());
-    let wrong = |what: String| VerifyError::Archive {
+    let wrong = |what: Difference| VerifyError::Archive {
         name: name.clone(),
         what,
     };
@@ -31,30 +76,23 @@ pub(super) async fn crl(
         .shelf
         .from_archive(scope, number)
         .await?
-        .ok_or_else(|| wrong("it is gone".to_owned()))?;
-    let previous = Previous::verified(&stored.bytes, &ca.issuer, None)
-        .map_err(|error| wrong(error.to_string()))?;
+        .ok_or_else(|| wrong(Difference::Gone))?;
+    let previous =
+        Previous::verified(&stored.bytes, &ca.issuer, None).map_err(|error| wrong(error.into()))?;
     let crl = previous.crl();
     if crl.number() != Some(number) {
-        return Err(wrong("it has another CRL number than its name".to_owned()));
+        return Err(wrong(Difference::Number));
     }
     let label = stored
         .label
         .filter(|label| label.sha256 == Digest::of(&stored.bytes));
-    let label =
-        label.ok_or_else(|| wrong("it has no label, or that of other content".to_owned()))?;
+    let label = label.ok_or_else(|| wrong(Difference::Label))?;
     if label.seq < before {
-        return Err(wrong(format!(
-            "it was made from change set {}, older than the CRL before it",
-            label.seq
-        )));
+        return Err(wrong(Difference::Older(label.seq)));
     }
     journal.go_to(label.seq).await?;
     if journal.fold.seq() != label.seq || journal.fold.hash() != label.hash {
-        return Err(wrong(format!(
-            "it was made from a change set {} that the journal does not have",
-            label.seq
-        )));
+        return Err(wrong(Difference::OtherJournal(label.seq)));
     }
     match scope {
         Scope::Full | Scope::Shard(_) => entries(crl, &journal.fold, scope).map_err(wrong)?,
@@ -67,16 +105,10 @@ pub(super) async fn crl(
 
 /// A full CRL, or a shard, lists what the journal says is revoked in its scope; the error tells the
 /// difference.
-fn entries(crl: &CrlRef<'_>, fold: &Fold, scope: Scope) -> Result<(), String> {
+fn entries(crl: &CrlRef<'_>, fold: &Fold, scope: Scope) -> Result<(), Difference> {
     let keeps_expired = crl.extension(EXPIRED_CERTS_ON_CRL).is_some();
     let mut entries = crl.entries();
-    let mut next = || {
-        entries
-            .next()
-            .transpose()
-            .map_err(|error| error.to_string())
-    };
-    let mut entry = next()?;
+    let mut entry = entries.next().transpose()?;
     let listed = fold
         .rows()
         .filter(|status| status.is_listed() && scope.holds(&status.serial()));
@@ -85,20 +117,20 @@ fn entries(crl: &CrlRef<'_>, fold: &Fold, scope: Scope) -> Result<(), String> {
         match &entry {
             Some(found) if found.serial == serial => {
                 if !is_same(found, status) {
-                    return Err(format!("serial {serial} is not as the journal says"));
+                    return Err(Difference::Entered(serial));
                 }
-                entry = next()?;
+                entry = entries.next().transpose()?;
             }
             Some(found) if found.serial < serial => {
-                return Err(format!("serial {} is on it, and not revoked", found.serial));
+                return Err(Difference::NotRevoked(found.serial));
             }
             // Listed once after it expired, and then dropped (RFC 5280 §3.3).
             _ if !keeps_expired && status.not_after().is_some_and(|end| end < crl.this_update) => {}
-            _ => return Err(format!("serial {serial} is revoked, and not on it")),
+            _ => return Err(Difference::NotListed(serial)),
         }
     }
     match entry {
-        Some(found) => Err(format!("serial {} is on it, and not revoked", found.serial)),
+        Some(found) => Err(Difference::NotRevoked(found.serial)),
         None => Ok(()),
     }
 }
@@ -115,10 +147,10 @@ async fn beside(
     journal: &Journal<'_>,
     delta: &CrlRef<'_>,
     number: CrlNumber,
-) -> Result<Option<String>, VerifyError> {
+) -> Result<Option<Difference>, VerifyError> {
     let ca = journal.ca;
     let Some(base) = delta.base_number() else {
-        return Ok(Some("it does not say which CRL it continues".to_owned()));
+        return Ok(Some(Difference::Baseless));
     };
     let (base, full) = (
         ca.shelf.from_archive(Scope::Full, base).await?,
@@ -138,10 +170,8 @@ async fn beside(
                     full: full.crl().clone(),
                 },
             );
-            findings.0.first().map(|finding| finding.detail.clone())
+            findings.0.into_iter().next().map(Difference::Delta)
         }
-        (Err(error), _) | (_, Err(error)) => {
-            Some(format!("the full CRL that it belongs to: {error}"))
-        }
+        (Err(error), _) | (_, Err(error)) => Some(Difference::Full(error)),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use super::VerifyError;
+use super::{VerifyError, archive::Difference};
 use crate::{
     ca::Ca,
     core::{
@@ -15,7 +15,7 @@ use crate::{
 
 /// What relying parties knew of a certificate at some time.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Known {
+pub struct KnownAsOf {
     /// The CRL that was the newest then; none before the first.
     pub crl_number: Option<u64>,
     /// When it was archived, just before it reached the shelf.
@@ -31,7 +31,7 @@ pub struct Known {
 }
 
 /// Whether the full CRL that was out at `time` lists `serial`.
-pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<Known, VerifyError> {
+pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<KnownAsOf, VerifyError> {
     let mut numbers = ca.shelf.archived_numbers(Scope::Full).await?;
     numbers.sort_unstable();
     let mut newest = None;
@@ -48,7 +48,7 @@ pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<Known
             _ => high = middle,
         }
     }
-    let mut known = Known {
+    let mut known = KnownAsOf {
         crl_number: None,
         published_at: None,
         is_current: false,
@@ -59,17 +59,17 @@ pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<Known
     let Some((number, at, stored)) = newest else {
         return Ok(known);
     };
-    let wrong = |what: String| VerifyError::Archive {
+    let wrong = |what: Difference| VerifyError::Archive {
         name: format!("{}/{number}.crl", ca.name),
         what,
     };
-    let previous = Previous::verified(&stored.bytes, &ca.issuer, None)
-        .map_err(|error| wrong(error.to_string()))?;
+    let previous =
+        Previous::verified(&stored.bytes, &ca.issuer, None).map_err(|error| wrong(error.into()))?;
     known.crl_number = Some(number.get());
     known.published_at = Some(at);
     known.is_current = previous.crl().next_update.is_some_and(|next| time < next);
     for entry in previous.crl().entries() {
-        let entry = entry.map_err(|error| wrong(error.to_string()))?;
+        let entry = entry.map_err(|error| wrong(error.into()))?;
         if entry.serial == *serial {
             known.is_listed = true;
             known.revoked_at = Some(entry.revoked_at);

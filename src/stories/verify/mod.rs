@@ -10,7 +10,8 @@ mod as_of;
 
 use std::collections::HashMap;
 
-pub use as_of::{Known, known_at};
+pub use archive::Difference;
+pub use as_of::{KnownAsOf, known_at};
 
 use crate::{
     ca::Ca,
@@ -28,7 +29,7 @@ use crate::{
 
 /// What was found to be right.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     /// The last change set.
     pub seq: u64,
     /// Status rows that are as the journal says.
@@ -44,7 +45,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Driver(#[from] DriverError),
     /// The journal does not hold together.
-    #[error("journal: {0}")]
+    #[error("journal")]
     Journal(#[from] ReplicaError),
     /// A status row is not what the journal says.
     #[error(
@@ -57,12 +58,13 @@ pub enum VerifyError {
         what: &'static str,
     },
     /// An archived CRL is not what the journal says.
-    #[error("archive: {name}: {what}")]
+    #[error("archive: {name}")]
     Archive {
         /// Its name.
         name: String,
         /// What is different.
-        what: String,
+        #[source]
+        what: Difference,
     },
     /// The shelf is not what the archive says.
     #[error("shelf: {name}: {what}; `rescind publish` heals it")]
@@ -70,7 +72,7 @@ pub enum VerifyError {
         /// Its name.
         name: String,
         /// What is different.
-        what: String,
+        what: &'static str,
     },
 }
 
@@ -83,8 +85,8 @@ const MOVES: usize = 100;
 /// Recomputes the journal, and compares status rows, archive and shelf with it. `progress` is told
 /// what is looked at. The journal's rows are in memory once; everything else is read piece by
 /// piece. Commits may go on meanwhile.
-pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<Report, VerifyError> {
-    let mut report = Report::default();
+pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<VerifyReport, VerifyError> {
+    let mut report = VerifyReport::default();
     // Under another key every archived CRL would look forged; that is not what is wrong then.
     Fold::new(&ca.issuer.spki_hash()).read(&ca.index.journal(&ca.name, 0, 1).await?)?;
     let mut journal = Journal::new(ca);
@@ -273,9 +275,9 @@ fn same_rows(
 /// The shelf has the newest CRL of the archive.
 async fn shelf(ca: &Ca, scope: Scope, newest: Option<CrlNumber>) -> Result<(), VerifyError> {
     let name = ca.shelf.name(&scope.file());
-    let wrong = |what: &str| VerifyError::Shelf {
+    let wrong = |what| VerifyError::Shelf {
         name: name.clone(),
-        what: what.to_owned(),
+        what,
     };
     let Some(stored) = ca.shelf.current_of(scope).await? else {
         return if newest.is_none() {

@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use rescind::store::error::Chain;
+use rescind::core::chain::Chain;
 use rescind::stories::publish::Options;
 
 use super::{

@@ -5,10 +5,13 @@ use std::{
     fs,
 };
 
-use rescind::stories::{
-    publish::{Options, Outcome, publish},
-    revoke::{Author, commit},
-    schema::Revocation,
+use rescind::{
+    core::chain::Chain,
+    stories::{
+        publish::{Options, Outcome, publish},
+        revoke::{Author, commit},
+        schema::Revocation,
+    },
 };
 
 use super::Deployment;
@@ -20,7 +23,7 @@ pub async fn revoke(deployment: &Deployment, serial: &str) -> Result<(), String>
     let actor = ca
         .actor()
         .await
-        .map_err(|error| error.to_string())?
+        .map_err(|error| Chain(&error).to_string())?
         .unwrap();
     let now = at(now());
     let (serial, reason) = (Some(serial.to_owned()), Some("superseded".to_owned()));
@@ -38,7 +41,7 @@ pub async fn revoke(deployment: &Deployment, serial: &str) -> Result<(), String>
     commit(&ca, &[request], &author, now, |_| ())
         .await
         .map(|_| ())
-        .map_err(|error| error.to_string())
+        .map_err(|error| Chain(&error).to_string())
 }
 
 /// A pass in what might be a process of its own.
@@ -46,7 +49,7 @@ pub async fn pass(deployment: &Deployment, options: Options) -> Result<Outcome, 
     let ca = deployment.ca().await?;
     publish(&ca, None, options, at(now()))
         .await
-        .map_err(|error| error.to_string())
+        .map_err(|error| Chain(&error).to_string())
 }
 
 /// What relying parties and auditors have seen so far.

@@ -15,6 +15,7 @@ use rescind::{
     azure::Azure,
     ca::Ca,
     config::{Config, values::Values},
+    core::chain::Chain,
 };
 
 use crate::{
@@ -154,11 +155,11 @@ impl Deployment {
         );
         let values = Values::collect(None, self.settings.clone()).unwrap();
         let config = Config::from_values(&values, self.dir.path()).unwrap();
-        let azure: Arc<Azure> =
-            Azure::new(&identity, self.cloud.client()).map_err(|error| error.to_string())?;
+        let azure: Arc<Azure> = Azure::new(&identity, self.cloud.client())
+            .map_err(|error| Chain(&error).to_string())?;
         let cas = Ca::open_all(&config, Some(&azure))
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Chain(&error).to_string())?;
         Ok(cas.into_iter().next().unwrap())
     }
 

@@ -11,7 +11,7 @@ use std::{
 use rescind::{
     ca::Ca,
     core::{
-        revocation::{Action, Reason, Request},
+        revocation::{Action, ChangeRequest, Reason},
         serial::{CrlNumber, Serial},
         time::Timestamp,
     },
@@ -462,7 +462,7 @@ impl World {
             ),
             Change::Release(serial) => (serial, Action::Release, None),
         };
-        let request = Request {
+        let request = ChangeRequest {
             serial: Serial::from_hex(&format!("{serial:02x}")).unwrap(),
             action,
             not_after,

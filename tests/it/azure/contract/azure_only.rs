@@ -1,7 +1,7 @@
 //! What only drivers in Azure can get wrong.
 
 use rescind::{
-    core::serial::Serial,
+    core::{chain::Chain, serial::Serial},
     store::{Version, error::ErrorKind},
 };
 use sha2::{Digest, Sha256};
@@ -354,9 +354,7 @@ fn without_a_right_the_message_names_the_role() {
             .fail("GET *.table.* *", Fault::Refused(403, None), 1);
         let error = ca.index.head(ISSUER).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Denied);
-        assert!(
-            error.to_string().contains("Storage Table Data Reader"),
-            "{error}"
-        );
+        let error = Chain(&error).to_string();
+        assert!(error.contains("Storage Table Data Reader"), "{error}");
     });
 }

@@ -4,6 +4,7 @@ use futures::future::join_all;
 use rescind::{
     ca::Ca,
     core::{
+        chain::Chain,
         crl::scope::{Scope, Shard},
         digest::Digest,
         journal::change_set::{ChangeSet, Head, Linked, MAX_CHANGES, MAX_TEXT},
@@ -500,7 +501,8 @@ pub async fn a_row_under_a_key_that_is_no_serials_is_an_error<P: Place>() {
     grow(&ca, 1).await;
     place.copy_status(&serial(1), "s.000001");
     let error = ca.index.rows(&ca.name, None, 10).await.unwrap_err();
-    assert!(error.to_string().contains("\"s.000001\""), "{error}");
+    let error = Chain(&error).to_string();
+    assert!(error.contains("\"s.000001\""), "{error}");
 }
 
 pub async fn issuers_do_not_see_each_other<P: Place>() {

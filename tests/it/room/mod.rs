@@ -215,6 +215,13 @@ fn stories_bind_no_closure() {
 }
 
 #[test]
+fn stories_have_three_combinators_a_statement_at_most() {
+    none(each(&Source::below("stories"), |source| {
+        rules::crowded_statements(source, 3)
+    }));
+}
+
+#[test]
 fn each_type_name_is_there_once() {
     none(rules::names_of_several(&Source::all()));
 }
@@ -332,6 +339,19 @@ mod can_fail {
         finds(
             &rules::bound_closures(&Source::parse("x.rs", text)),
             &["x.rs:2: a closure is bound", "x.rs:3: a closure is bound"],
+        );
+    }
+
+    #[test]
+    fn combinators() {
+        let text = "fn f() {
+            a.map(|x| x.map(y)).filter(z).collect();
+            b.map(|x| { c.or(d); });
+            A { b: c.map(d).or(e), f: g.any(h) }
+        }";
+        finds(
+            &rules::crowded_statements(&Source::parse("x.rs", text), 1),
+            &["x.rs:2: 3 combinators", "x.rs:4: 2 combinators"],
         );
     }
 

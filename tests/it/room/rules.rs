@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use syn::{Expr, visit::Visit};
+use syn::{Expr, spanned::Spanned, visit::Visit};
 
 use super::source::Source;
 
@@ -148,4 +148,76 @@ fn find_async(tokens: TokenStream, found: &mut Vec<(String, usize)>) {
             _ => {}
         }
     }
+}
+
+/// Statements with more than `most` combinators in a row or inside each other. Blocks within, and
+/// the fields of a value that is made, count for themselves.
+pub fn crowded_statements(source: &Source, most: usize) -> Vec<String> {
+    let mut statements = Statements(Vec::new());
+    statements.visit_file(&source.syntax);
+    let crowded = statements.0.iter().filter(|(_, count)| *count > most);
+    crowded
+        .map(|(line, count)| format!("{}:{line}: {count} combinators", source.path))
+        .collect()
+}
+
+/// Line, and number of combinators.
+struct Statements(Vec<(usize, usize)>);
+
+impl<'a> Visit<'a> for Statements {
+    fn visit_stmt(&mut self, statement: &'a syn::Stmt) {
+        let mut combinators = Combinators(0);
+        syn::visit::visit_stmt(&mut combinators, statement);
+        self.0.push((statement.span().start().line, combinators.0));
+        syn::visit::visit_stmt(self, statement);
+    }
+
+    fn visit_field_value(&mut self, field: &'a syn::FieldValue) {
+        let mut combinators = Combinators(0);
+        combinators.visit_expr(&field.expr);
+        self.0.push((field.span().start().line, combinators.0));
+        syn::visit::visit_field_value(self, field);
+    }
+}
+
+struct Combinators(usize);
+
+impl<'a> Visit<'a> for Combinators {
+    fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+        const NAMES: [&str; 27] = [
+            "map",
+            "map_err",
+            "and_then",
+            "or_else",
+            "filter",
+            "filter_map",
+            "flat_map",
+            "fold",
+            "then",
+            "then_some",
+            "ok_or",
+            "ok_or_else",
+            "map_or",
+            "map_or_else",
+            "is_some_and",
+            "is_none_or",
+            "is_ok_and",
+            "any",
+            "all",
+            "zip",
+            "chain",
+            "unwrap_or_else",
+            "or",
+            "take_while",
+            "skip_while",
+            "find_map",
+            "flatten",
+        ];
+        self.0 += usize::from(NAMES.iter().any(|name| call.method == name));
+        syn::visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_block(&mut self, _: &'a syn::Block) {}
+
+    fn visit_field_value(&mut self, _: &'a syn::FieldValue) {}
 }

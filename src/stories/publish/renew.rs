@@ -11,7 +11,7 @@ use crate::{
         der::write,
         key::PublicKey,
         key_pair::{self, NewKey},
-        ocsp::certificate::{self, Delegate},
+        ocsp::certificate::{self, ResponderCertificate},
         revocation::{Action, Request, Status},
         serial::Serial,
         time::{Timestamp, Window},
@@ -102,13 +102,13 @@ async fn renew_one(
     let recorded = revoke::commit(ca, &[request], &author, now, |_| ()).await;
     recorded.map_err(|error| failed(&error))?;
 
-    let delegate = Delegate {
+    let wanted = ResponderCertificate {
         serial,
         validity,
         common_name: name(ca),
         spki,
     };
-    let linted = delegate
+    let linted = wanted
         .draft(&ca.issuer, &public)
         .lint(&&ca.issuer)
         .map_err(|error| failed(&error))?;

@@ -34,12 +34,12 @@ const MAX_BODY: usize = 1 << 20;
 
 /// A problem document.
 #[derive(Debug)]
-struct Problem {
+struct ProblemDocument {
     status: StatusCode,
     detail: String,
 }
 
-impl Problem {
+impl ProblemDocument {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             status,
@@ -56,7 +56,7 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ProblemDocument {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let body = serde_json::json!({
@@ -79,7 +79,7 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<RevokeError> for Problem {
+impl From<RevokeError> for ProblemDocument {
     fn from(error: RevokeError) -> Self {
         match error {
             RevokeError::Merge(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
@@ -94,7 +94,7 @@ impl From<RevokeError> for Problem {
     }
 }
 
-impl From<SchemaError> for Problem {
+impl From<SchemaError> for ProblemDocument {
     fn from(error: SchemaError) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
     }
@@ -110,11 +110,11 @@ struct Release {
 }
 
 /// Lets a caller pass who may, and names the issuer.
-fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, Problem> {
+fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, ProblemDocument> {
     match &app.api {
         Access::Host => {}
         Access::Closed => {
-            return Err(Problem::new(
+            return Err(ProblemDocument::new(
                 StatusCode::FORBIDDEN,
                 "the API is closed: RESCIND_API_TOKEN is not set",
             ));
@@ -130,7 +130,7 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
             // Digests are compared, so the time it takes tells nothing about the token.
             if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(token))
             {
-                return Err(Problem::new(
+                return Err(ProblemDocument::new(
                     StatusCode::UNAUTHORIZED,
                     "give the API token: Authorization: Bearer TOKEN",
                 ));
@@ -138,7 +138,7 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
         }
     }
     app.ca(issuer).ok_or_else(|| {
-        Problem::new(
+        ProblemDocument::new(
             StatusCode::NOT_FOUND,
             format!("there is no issuer {issuer:?}"),
         )
@@ -146,9 +146,9 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
 }
 
 /// Reads one object or a list of them.
-async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Problem> {
+async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, ProblemDocument> {
     let too_large = || {
-        Problem::new(
+        ProblemDocument::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("a body has at most {MAX_BODY} octets"),
         )
@@ -160,14 +160,14 @@ async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Proble
         .await
         .map_err(|error| match unread(&error) {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            status => Problem::new(status, "the body did not arrive whole"),
+            status => ProblemDocument::new(status, "the body did not arrive whole"),
         })?;
     let malformed = |error: serde_json::Error| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))
+        ProblemDocument::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))
     };
     let items = match serde_json::from_slice(&body).map_err(malformed)? {
         serde_json::Value::Array(items) if items.is_empty() => {
-            return Err(Problem::new(
+            return Err(ProblemDocument::new(
                 StatusCode::BAD_REQUEST,
                 "the body: the list is empty",
             ));
@@ -178,7 +178,7 @@ async fn read<T: for<'de> Deserialize<'de>>(body: Body) -> Result<Vec<T>, Proble
     if items.len() > MAX_CHANGES {
         // One change set, all or nothing.
         let what = format!("a list has at most {MAX_CHANGES} certificates");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what));
+        return Err(ProblemDocument::new(StatusCode::UNPROCESSABLE_ENTITY, what));
     }
     items
         .into_iter()
@@ -202,7 +202,7 @@ async fn record(
     requests: &[Request],
     comment: String,
     now: Timestamp,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDocument> {
     let author = Author {
         actor: "api".to_owned(),
         comment,
@@ -239,7 +239,7 @@ pub(super) async fn revoke(
         )
         .await
     };
-    revoke.await.unwrap_or_else(Problem::into_response)
+    revoke.await.unwrap_or_else(ProblemDocument::into_response)
 }
 
 pub(super) async fn release(
@@ -263,7 +263,7 @@ pub(super) async fn release(
         )
         .await
     };
-    release.await.unwrap_or_else(Problem::into_response)
+    release.await.unwrap_or_else(ProblemDocument::into_response)
 }
 
 pub(super) async fn lookup(
@@ -274,7 +274,7 @@ pub(super) async fn lookup(
     let lookup = async {
         let ca = admit(&app, &headers, &issuer)?;
         let serial = Serial::from_hex(&serial).map_err(|error| {
-            Problem::new(
+            ProblemDocument::new(
                 StatusCode::BAD_REQUEST,
                 format!("the serial number {error}"),
             )
@@ -283,9 +283,9 @@ pub(super) async fn lookup(
             .index
             .statuses(&ca.name, vec![serial])
             .await
-            .map_err(|error| Problem::driver(&error))?;
+            .map_err(|error| ProblemDocument::driver(&error))?;
         let shown = schema::Shown::new(serial, found.first());
-        Ok::<_, Problem>(([(CACHE_CONTROL, "no-store")], Json(shown)).into_response())
+        Ok::<_, ProblemDocument>(([(CACHE_CONTROL, "no-store")], Json(shown)).into_response())
     };
-    lookup.await.unwrap_or_else(Problem::into_response)
+    lookup.await.unwrap_or_else(ProblemDocument::into_response)
 }

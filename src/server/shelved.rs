@@ -1,4 +1,5 @@
-//! What of the shelf was read lately.
+//! CRLs from the shelf, ready to be sent, and kept for as long as the shelf's store says: where it
+//! is a service, it is not asked at every request.
 
 use std::{
     collections::HashMap,
@@ -19,12 +20,12 @@ use crate::{
 
 /// DER or PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum Encoding {
     Der,
     Pem,
 }
 
-/// Which CRL, in which form.
+/// Which CRL, in which encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Der(Scope),
@@ -40,10 +41,10 @@ impl Wanted {
         }
     }
 
-    fn form(self) -> Form {
+    fn encoding(self) -> Encoding {
         match self {
-            Self::Der(_) => Form::Der,
-            Self::Pem => Form::Pem,
+            Self::Der(_) => Encoding::Der,
+            Self::Pem => Encoding::Pem,
         }
     }
 }
@@ -70,9 +71,9 @@ pub(crate) struct Freshness {
     pub(crate) fresh_until: Timestamp,
 }
 
-/// What was read lately, by name. Where the shelf is a service, it is not asked at every request.
+/// What was read lately, by name, and when.
 #[derive(Debug, Default)]
-pub struct Lately(Mutex<HashMap<String, (Timestamp, Arc<Shelved>)>>);
+pub(super) struct Lately(Mutex<HashMap<String, (Timestamp, Arc<Shelved>)>>);
 
 impl Lately {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Arc<Shelved>)>> {
@@ -97,7 +98,7 @@ pub(crate) async fn shelved(
     let Some(stored) = store.get(&name).await? else {
         return Ok(None);
     };
-    let freshness = freshness(ca, &stored, wanted.form());
+    let freshness = freshness(ca, &stored, wanted.encoding());
     let shelved = Arc::new(Shelved {
         bytes: stored.bytes.into(),
         freshness,
@@ -109,10 +110,10 @@ pub(crate) async fn shelved(
 }
 
 /// From the CRL's own window: fresh until the next refresh, gone at nextUpdate.
-fn freshness(ca: &Ca, stored: &Stored, form: Form) -> Option<Freshness> {
-    let pem = match form {
-        Form::Der => None,
-        Form::Pem => Some(der::pem::decode_vec(&stored.bytes).ok()?.1),
+fn freshness(ca: &Ca, stored: &Stored, encoding: Encoding) -> Option<Freshness> {
+    let pem = match encoding {
+        Encoding::Der => None,
+        Encoding::Pem => Some(der::pem::decode_vec(&stored.bytes).ok()?.1),
     };
     let signed = SignedCrl::read(pem.as_deref().unwrap_or(&stored.bytes)).ok()?;
     let modified = signed.crl.this_update;

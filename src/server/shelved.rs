@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -79,6 +80,17 @@ impl Lately {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Arc<Shelved>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What was read less than `keep_for` before `now`.
+    fn get(&self, name: &str, keep_for: Duration, now: Timestamp) -> Option<Arc<Shelved>> {
+        let known = self.lock();
+        let (at, shelved) = known.get(name)?;
+        (now.since(*at) < keep_for).then(|| Arc::clone(shelved))
+    }
+
+    fn put(&self, name: String, shelved: &Arc<Shelved>, now: Timestamp) {
+        self.lock().insert(name, (now, Arc::clone(shelved)));
+    }
 }
 
 /// The CRL on the shelf, or what stands in its place.
@@ -89,11 +101,9 @@ pub(crate) async fn shelved(
 ) -> Result<Option<Arc<Shelved>>, DriverError> {
     let (store, now) = (ca.shelf.store(), (app.clock)());
     let name = wanted.name(ca);
-    let keep = store.keep_for();
-    if let Some((at, shelved)) = app.lately.lock().get(&name)
-        && now.since(*at) < keep
-    {
-        return Ok(Some(Arc::clone(shelved)));
+    let keep_for = store.keep_for();
+    if let Some(shelved) = app.lately.get(&name, keep_for, now) {
+        return Ok(Some(shelved));
     }
     let Some(stored) = store.get(&name).await? else {
         return Ok(None);
@@ -103,8 +113,8 @@ pub(crate) async fn shelved(
         bytes: stored.bytes.into(),
         freshness,
     });
-    if !keep.is_zero() {
-        app.lately.lock().insert(name, (now, Arc::clone(&shelved)));
+    if !keep_for.is_zero() {
+        app.lately.put(name, &shelved, now);
     }
     Ok(Some(shelved))
 }

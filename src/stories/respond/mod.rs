@@ -21,7 +21,7 @@ use std::sync::{
 use crate::{
     ca::Ca,
     core::{
-        ocsp::{CertId, Refusal, Request},
+        ocsp::{Refusal, Request},
         revocation::Status,
         serial::Serial,
         time::Timestamp,
@@ -238,12 +238,5 @@ impl Responder {
     /// Signatures made since the start.
     pub fn signatures(&self, purpose: Purpose) -> u64 {
         self.signatures[purpose as usize].load(Relaxed)
-    }
-}
-
-impl Served {
-    fn is_named_by(&self, id: &CertId<'_>) -> bool {
-        id.algorithm
-            .is_some_and(|hash| self.ca.issuer.is_named_by(hash, id.name_hash, id.key_hash))
     }
 }

@@ -211,6 +211,14 @@ impl Served {
         }
     }
 
+    /// Whether it is the issuer of the certificate that is asked about.
+    pub(super) fn is_named_by(&self, id: &CertId<'_>) -> bool {
+        id.algorithm.is_some_and(|hash| {
+            let issuer = &self.ca.issuer;
+            issuer.is_named_by(hash, id.name_hash, id.key_hash)
+        })
+    }
+
     /// What is known now.
     pub fn state(&self) -> Arc<IssuerState> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))

@@ -15,7 +15,7 @@ use crate::{
         key_pair::{PemKey, PemKeyError},
         ocsp::{
             Signatory,
-            certificate::{self, DelegateError},
+            certificate::{self, ResponderCertificateError},
         },
         seal::Proven,
         time::{Timestamp, Window},
@@ -63,7 +63,7 @@ pub enum CredentialError {
     Pem(#[from] PemKeyError),
     /// Clients would refuse it.
     #[error("its certificate {0}")]
-    Delegate(#[from] DelegateError),
+    Responder(#[from] ResponderCertificateError),
     /// It ends before it begins.
     #[error("its certificate ends before it begins")]
     Validity,

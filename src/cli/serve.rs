@@ -3,7 +3,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,8 +20,7 @@ use crate::{
     core::chain::Chain,
     http::{self, connections, functions},
     server::{
-        app::{Access, App, Counts},
-        shelved::Lately,
+        app::{Access, App},
         tick::tick,
     },
     stories::respond::{Responder, Served},
@@ -120,18 +119,8 @@ async fn app(config: &Config) -> Result<App, Failure> {
         None if is_hosted => Access::Host,
         None => Access::Closed,
     };
-    let (responder, aliases) = (Responder::new(cas), config.aliases.clone());
-    Ok(App {
-        responder,
-        aliases,
-        api,
-        is_hosted,
-        lately: Lately::default(),
-        last_status: Mutex::default(),
-        is_urgent: AtomicBool::default(),
-        counts: Counts::default(),
-        clock: now,
-    })
+    let aliases = config.aliases.clone();
+    Ok(App::new(Responder::new(cas), aliases, api, is_hosted, now))
 }
 
 async fn wait_for_signal() -> Result<(), Failure> {
@@ -178,10 +167,10 @@ fn jittered(every: Duration) -> Duration {
 
 /// Refreshes, and logs a problem when it begins, when it ends, and when it is time to remind of it.
 async fn refresh(served: &Served, remind: bool) {
-    let before = served.known();
+    let before = served.state();
     served.refresh(now()).await;
     let issuer = &served.ca.name;
-    match (before.problem(), served.known().problem()) {
+    match (before.problem(), served.state().problem()) {
         (before, Some(problem)) if remind || before != Some(problem) => {
             tracing::error!(issuer, problem, "OCSP cannot be kept up to date");
         }

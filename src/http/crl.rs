@@ -14,7 +14,7 @@ use crate::{
     core::{chain::Chain, crl::scope::Scope, der::write, digest::Digest, time::Timestamp},
     server::{
         app::App,
-        shelved::{Form, Freshness, Wanted, shelved},
+        shelved::{Encoding, Freshness, Wanted, shelved},
     },
 };
 
@@ -25,9 +25,9 @@ pub(super) async fn crl(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let (name, form) = match (file.strip_suffix(".crl.pem"), file.strip_suffix(".crl")) {
-        (Some(name), _) => (name, Form::Pem),
-        (_, Some(name)) => (name, Form::Der),
+    let (name, encoding) = match (file.strip_suffix(".crl.pem"), file.strip_suffix(".crl")) {
+        (Some(name), _) => (name, Encoding::Pem),
+        (_, Some(name)) => (name, Encoding::Der),
         _ => {
             return failure(
                 StatusCode::NOT_FOUND,
@@ -37,11 +37,11 @@ pub(super) async fn crl(
     };
     let delta = name
         .strip_suffix("-delta")
-        .filter(|_| form == Form::Der)
+        .filter(|_| encoding == Encoding::Der)
         .and_then(|name| app.ca(name));
-    let wanted = match (app.ca(name), delta, form) {
-        (Some(ca), _, Form::Der) => Some((ca, Wanted::Der(Scope::Full))),
-        (Some(ca), _, Form::Pem) => Some((ca, Wanted::Pem)),
+    let wanted = match (app.ca(name), delta, encoding) {
+        (Some(ca), _, Encoding::Der) => Some((ca, Wanted::Der(Scope::Full))),
+        (Some(ca), _, Encoding::Pem) => Some((ca, Wanted::Pem)),
         (None, Some(ca), _) => Some((ca, Wanted::Der(Scope::Delta))),
         (None, None, _) => None,
     };
@@ -138,9 +138,9 @@ pub(super) async fn certificate(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let (name, form) = match (file.strip_suffix(".pem"), file.strip_suffix(".cer")) {
-        (Some(name), _) => (name, Form::Pem),
-        (_, Some(name)) => (name, Form::Der),
+    let (name, encoding) = match (file.strip_suffix(".pem"), file.strip_suffix(".cer")) {
+        (Some(name), _) => (name, Encoding::Pem),
+        (_, Some(name)) => (name, Encoding::Der),
         _ => {
             return failure(
                 StatusCode::NOT_FOUND,
@@ -149,7 +149,7 @@ pub(super) async fn certificate(
         }
     };
     match app.ca(name) {
-        Some(ca) => send_certificate(&app, ca, form, &method, &headers),
+        Some(ca) => send_certificate(&app, ca, encoding, &method, &headers),
         None => failure(StatusCode::NOT_FOUND, "there is no such issuer"),
     }
 }
@@ -158,14 +158,14 @@ pub(super) async fn certificate(
 pub(super) fn send_certificate(
     app: &App,
     ca: &Ca,
-    form: Form,
+    encoding: Encoding,
     method: &Method,
     request: &HeaderMap,
 ) -> Response {
     let certificate = ca.issuer.certificate();
-    let (bytes, content_type) = match form {
-        Form::Der => (certificate.der.clone(), "application/pkix-cert"),
-        Form::Pem => (certificate_pem(ca).into_bytes(), "application/x-pem-file"),
+    let (bytes, content_type) = match encoding {
+        Encoding::Der => (certificate.der.clone(), "application/pkix-cert"),
+        Encoding::Pem => (certificate_pem(ca).into_bytes(), "application/x-pem-file"),
     };
     let now: Timestamp = (app.clock)();
     let caching = Caching {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::server::{
     app::App,
-    shelved::{Form, Wanted},
+    shelved::{Encoding, Wanted},
 };
 use crate::{
     ca::Ca,
@@ -103,9 +103,9 @@ async fn read(
         ["crl" | "unified-crl", "delta"] | ["crl" | "unified-crl", "delta", "der"] => {
             crl::send_crl(app, ca, Wanted::Der(Scope::Delta), method, headers).await
         }
-        ["ca"] | ["der"] => crl::send_certificate(app, ca, Form::Der, method, headers),
+        ["ca"] | ["der"] => crl::send_certificate(app, ca, Encoding::Der, method, headers),
         ["ca" | "ca_chain", ..] | ["pem"] => {
-            crl::send_certificate(app, ca, Form::Pem, method, headers)
+            crl::send_certificate(app, ca, Encoding::Pem, method, headers)
         }
         ["cert", "ca" | "ca_chain"] | ["json"] | [] => described(crl::certificate_pem(ca)),
         ["cert", "crl"] => match ca.shelf.store().get(&ca.shelf.name(".crl.pem")).await {

@@ -6,6 +6,7 @@ mod crl;
 pub mod functions;
 mod hashicorp;
 mod health;
+mod metrics;
 mod ocsp;
 mod sending;
 mod status;
@@ -101,7 +102,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/crl/{issuer}/{file}", get(crl::shard))
         .route("/ca/{file}", get(crl::certificate))
         .route("/healthz", get(health::healthz))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::page))
         .route("/status", get(status::page))
         .route("/v1/{*path}", any(hashicorp::any))
         .route("/publish", post(functions::publish))

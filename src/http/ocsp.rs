@@ -1,24 +1,25 @@
 //! OCSP over HTTP (RFC 6960 appendix A, RFC 9919 §6).
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
-use super::{
-    connections::unread,
-    sending::{Caching, Sending, failure},
-};
-use crate::server::app::App;
-use crate::{
-    core::{
-        chain::Chain,
-        ocsp::{Refusal, get},
-    },
-    stories::respond::Answer,
-};
 use axum::{
     body::{Bytes, HttpBody, to_bytes},
     extract::State,
     http::{HeaderMap, Method, StatusCode, header::CONTENT_ENCODING},
     response::Response,
+};
+
+use super::{
+    connections::unread,
+    sending::{Caching, Sending, failure},
+};
+use crate::{
+    core::{
+        chain::Chain,
+        ocsp::{Refusal, get},
+    },
+    server::app::App,
+    stories::respond::Answer,
 };
 
 /// Most octets of a request.
@@ -96,11 +97,11 @@ fn sent_in(target: &str) -> Option<&str> {
 
 async fn answer(app: &App, method: &Method, headers: &HeaderMap, der: &[u8]) -> Response {
     let now = (app.clock)();
-    let signed = match app.responder.ask(der, now).await {
+    let signed = match app.responder.respond(der, now).await {
         Answer::Signed(signed) => signed,
         Answer::Refused(refusal, why) => return refuse(app, method, headers, refusal, &why),
     };
-    app.counts.answered.fetch_add(1, Ordering::Relaxed);
+    app.counters.answer();
     let sending = Sending {
         method,
         request: headers,
@@ -132,7 +133,7 @@ fn refuse(
     refusal: Refusal,
     why: &str,
 ) -> Response {
-    let is_news = app.counts.refuse(refusal, (app.clock)());
+    let is_news = app.counters.refuse(refusal, (app.clock)());
     match refusal {
         Refusal::InternalError if is_news => {
             tracing::error!(why, "an OCSP request could not be answered")

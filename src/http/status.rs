@@ -1,9 +1,6 @@
 //! `GET /status`: how every issuer is doing, for people and for machines.
 
-use std::{
-    fmt::Write,
-    sync::{Arc, PoisonError},
-};
+use std::{fmt::Write, sync::Arc};
 
 use axum::{
     Json,
@@ -15,17 +12,14 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use futures::future::join_all;
-
-use crate::server::app::App;
-use crate::{
-    core::time::Timestamp,
-    server::health::{IssuerStatus, or_none, status},
+use crate::server::{
+    app::App,
+    health::{IssuerStatus, or_none},
 };
 
 pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let now = (app.clock)();
-    let all = statuses(&app, now).await;
+    let all = app.statuses(now).await;
     let accept = headers
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -43,36 +37,6 @@ pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
         )
             .into_response()
     }
-}
-
-/// Anybody may ask, and it asks every store; where those are services, not at every request.
-async fn statuses(app: &App, now: Timestamp) -> Vec<IssuerStatus> {
-    let keep = app
-        .responder
-        .issuers()
-        .iter()
-        .map(|served| served.ca.shelf.store().keep_for())
-        .max();
-    let keep = keep.unwrap_or_default();
-    if let Some((at, all)) = &*app
-        .last_status
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        && now.since(*at) < keep
-    {
-        return all.clone();
-    }
-    let all = join_all(
-        app.responder
-            .issuers()
-            .iter()
-            .map(|served| status(&served.ca, now)),
-    )
-    .await;
-    *app.last_status
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = Some((now, all.clone()));
-    all
 }
 
 const STYLE: &str = "\

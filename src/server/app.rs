@@ -1,15 +1,22 @@
-//! What the handlers and the timer share.
+//! What the handlers and the timer share. It is made once, when the issuers are open, and only
+//! read from then on; what changes is behind a lock or atomic, and private to this folder.
 
 use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use super::{health::IssuerStatus, shelved::Lately};
+use futures::future::join_all;
+
+use super::{
+    counters::Counters,
+    health::{self, IssuerStatus},
+    shelved::Lately,
+};
 use crate::{
     ca::Ca,
     config::Alias,
-    core::{ocsp::Refusal, time::Timestamp},
+    core::time::Timestamp,
     stories::respond::{Responder, Served},
 };
 
@@ -24,16 +31,15 @@ pub struct App {
     pub api: Access,
     /// Whether the Functions host started us, and may call the timer's function.
     pub is_hosted: bool,
-    /// What of the shelf was read lately.
-    pub lately: Lately,
-    /// What `/status` said last, and when.
-    pub last_status: Mutex<Option<(Timestamp, Vec<IssuerStatus>)>>,
-    /// Whether the next passes give way to nobody.
-    pub is_urgent: AtomicBool,
-    /// Counted since the start.
-    pub counts: Counts,
     /// The only clock of the handlers.
     pub clock: fn() -> Timestamp,
+    /// Counted since the start.
+    pub counters: Counters,
+    /// What of the shelf was read lately.
+    pub(super) lately: Lately,
+    /// What [`App::statuses`] said last, and when.
+    last_statuses: Mutex<Option<(Timestamp, Vec<IssuerStatus>)>>,
+    is_urgent: AtomicBool,
 }
 
 /// Who may use `/api`.
@@ -47,43 +53,28 @@ pub enum Access {
     Host,
 }
 
-/// Counted since the start.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Signed OCSP answers.
-    pub answered: AtomicU64,
-    /// OCSP refusals in the order of [`REFUSALS`].
-    pub refused: [AtomicU64; REFUSALS.len()],
-    /// The minute in which the log was last told of each.
-    told: [AtomicU64; REFUSALS.len()],
-    /// Passes over an issuer that did what they should.
-    pub passes: AtomicU64,
-    /// Passes that failed.
-    pub failed_passes: AtomicU64,
-}
-
-/// Every refusal.
-pub const REFUSALS: [Refusal; 4] = [
-    Refusal::MalformedRequest,
-    Refusal::InternalError,
-    Refusal::TryLater,
-    Refusal::Unauthorized,
-];
-
-impl Counts {
-    /// Counts a refusal; whether it is the first of its kind in this minute. One a minute is enough
-    /// for the log, which clients could fill otherwise; `/metrics` has the number.
-    pub fn refuse(&self, refusal: Refusal, now: Timestamp) -> bool {
-        let Some(which) = REFUSALS.iter().position(|one| *one == refusal) else {
-            return true;
-        };
-        self.refused[which].fetch_add(1, Ordering::Relaxed);
-        let minute = now.seconds() / 60;
-        self.told[which].swap(minute, Ordering::Relaxed) != minute
-    }
-}
-
 impl App {
+    /// Of a process that has done nothing yet.
+    pub fn new(
+        responder: Responder,
+        aliases: Vec<Alias>,
+        api: Access,
+        is_hosted: bool,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        Self {
+            responder,
+            aliases,
+            api,
+            is_hosted,
+            clock,
+            counters: Counters::default(),
+            lately: Lately::default(),
+            last_statuses: Mutex::default(),
+            is_urgent: AtomicBool::default(),
+        }
+    }
+
     pub(crate) fn served(&self, name: &str) -> Option<&Served> {
         self.responder
             .issuers()
@@ -93,5 +84,39 @@ impl App {
 
     pub(crate) fn ca(&self, name: &str) -> Option<&Ca> {
         self.served(name).map(|served| &served.ca)
+    }
+
+    /// Whether the next passes give way to nobody.
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent.load(Relaxed)
+    }
+
+    /// Says whether the next passes give way to nobody.
+    pub fn set_urgent(&self, is_urgent: bool) {
+        self.is_urgent.store(is_urgent, Relaxed);
+    }
+
+    /// How every issuer is doing. Anybody may ask, and it asks every store; where those are
+    /// services, not at every request.
+    pub async fn statuses(&self, now: Timestamp) -> Vec<IssuerStatus> {
+        let issuers = self.responder.issuers().iter();
+        let keep_for = issuers
+            .clone()
+            .map(|served| served.ca.shelf.store().keep_for());
+        let keep_for = keep_for.max().unwrap_or_default();
+        if let Some((at, all)) = &*self
+            .last_statuses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            && now.since(*at) < keep_for
+        {
+            return all.clone();
+        }
+        let all = join_all(issuers.map(|served| health::status(&served.ca, now))).await;
+        *self
+            .last_statuses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((now, all.clone()));
+        all
     }
 }

@@ -1,6 +1,8 @@
-//! How an issuer is doing: what relying parties fetch now, and what is wrong with it.
+//! How an issuer is doing: what relying parties fetch now, and what is wrong with it. It looks and
+//! changes nothing; what is found is told by `rescind status`, `/status`, `/healthz` and the alarms.
 
-use crate::stories::replicate;
+use std::time::Duration;
+
 use crate::{
     ca::{Ca, credential::Credential},
     core::{
@@ -9,6 +11,7 @@ use crate::{
         time::{CLOCK_SKEW, Timestamp},
     },
     store::{Versioned, content::Label},
+    stories::replicate,
 };
 
 /// One issuer's state, as `rescind status --json` prints it.
@@ -77,7 +80,7 @@ pub fn or_none(value: Option<impl ToString>) -> String {
 const CREDENTIAL_ALARM: u32 = 4;
 
 /// The CA certificate's end is announced this long before.
-const CA_ALARM: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
+const CA_ALARM: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Looks at everything of one issuer.
 pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {

@@ -1,7 +1,10 @@
-//! The running process: what its handlers share, the timer's tick, and how the issuers are
-//! doing.
+//! The running process, whatever door its requests come through: what the handlers share, the
+//! timer's tick, how the issuers are doing, and what of the shelf is at hand.
+//!
+//! It runs the stories and knows no HTTP; `http` and `cli` use it, and it imports neither.
 
 pub mod app;
+pub mod counters;
 pub mod health;
 pub mod shelved;
 pub mod tick;

@@ -1,8 +1,10 @@
-//! What of the shelf was read lately.
+//! CRLs from the shelf, ready to be sent, and kept for as long as the shelf's store says: where it
+//! is a service, it is not asked at every request.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,12 +21,12 @@ use crate::{
 
 /// DER or PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum Encoding {
     Der,
     Pem,
 }
 
-/// Which CRL, in which form.
+/// Which CRL, in which encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Der(Scope),
@@ -40,10 +42,10 @@ impl Wanted {
         }
     }
 
-    fn form(self) -> Form {
+    fn encoding(self) -> Encoding {
         match self {
-            Self::Der(_) => Form::Der,
-            Self::Pem => Form::Pem,
+            Self::Der(_) => Encoding::Der,
+            Self::Pem => Encoding::Pem,
         }
     }
 }
@@ -70,13 +72,24 @@ pub(crate) struct Freshness {
     pub(crate) fresh_until: Timestamp,
 }
 
-/// What was read lately, by name. Where the shelf is a service, it is not asked at every request.
+/// What was read lately, by name, and when.
 #[derive(Debug, Default)]
-pub struct Lately(Mutex<HashMap<String, (Timestamp, Arc<Shelved>)>>);
+pub(super) struct Lately(Mutex<HashMap<String, (Timestamp, Arc<Shelved>)>>);
 
 impl Lately {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Arc<Shelved>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read less than `keep_for` before `now`.
+    fn get(&self, name: &str, keep_for: Duration, now: Timestamp) -> Option<Arc<Shelved>> {
+        let known = self.lock();
+        let (at, shelved) = known.get(name)?;
+        (now.since(*at) < keep_for).then(|| Arc::clone(shelved))
+    }
+
+    fn put(&self, name: String, shelved: &Arc<Shelved>, now: Timestamp) {
+        self.lock().insert(name, (now, Arc::clone(shelved)));
     }
 }
 
@@ -88,31 +101,29 @@ pub(crate) async fn shelved(
 ) -> Result<Option<Arc<Shelved>>, DriverError> {
     let (store, now) = (ca.shelf.store(), (app.clock)());
     let name = wanted.name(ca);
-    let keep = store.keep_for();
-    if let Some((at, shelved)) = app.lately.lock().get(&name)
-        && now.since(*at) < keep
-    {
-        return Ok(Some(Arc::clone(shelved)));
+    let keep_for = store.keep_for();
+    if let Some(shelved) = app.lately.get(&name, keep_for, now) {
+        return Ok(Some(shelved));
     }
     let Some(stored) = store.get(&name).await? else {
         return Ok(None);
     };
-    let freshness = freshness(ca, &stored, wanted.form());
+    let freshness = freshness(ca, &stored, wanted.encoding());
     let shelved = Arc::new(Shelved {
         bytes: stored.bytes.into(),
         freshness,
     });
-    if !keep.is_zero() {
-        app.lately.lock().insert(name, (now, Arc::clone(&shelved)));
+    if !keep_for.is_zero() {
+        app.lately.put(name, &shelved, now);
     }
     Ok(Some(shelved))
 }
 
 /// From the CRL's own window: fresh until the next refresh, gone at nextUpdate.
-fn freshness(ca: &Ca, stored: &Stored, form: Form) -> Option<Freshness> {
-    let pem = match form {
-        Form::Der => None,
-        Form::Pem => Some(der::pem::decode_vec(&stored.bytes).ok()?.1),
+fn freshness(ca: &Ca, stored: &Stored, encoding: Encoding) -> Option<Freshness> {
+    let pem = match encoding {
+        Encoding::Der => None,
+        Encoding::Pem => Some(der::pem::decode_vec(&stored.bytes).ok()?.1),
     };
     let signed = SignedCrl::read(pem.as_deref().unwrap_or(&stored.bytes)).ok()?;
     let modified = signed.crl.this_update;

@@ -1,9 +1,6 @@
 //! One tick of the timer: a pass over every issuer, and the alarms that follow from it.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 use tracing::Instrument;
@@ -58,7 +55,7 @@ enum TickError {
 /// the pass where it next waits, as with any other.
 pub async fn tick(app: &Arc<App>) -> Ticked {
     let start = (app.clock)();
-    let ticked = if app.is_urgent.load(Ordering::Relaxed) {
+    let ticked = if app.is_urgent() {
         all(app).await
     } else {
         politely(app).await
@@ -67,7 +64,7 @@ pub async fn tick(app: &Arc<App>) -> Ticked {
     if is_late {
         tracing::warn!("the passes took {DEADLINE:?}; the next ones do not give way to OCSP");
     }
-    app.is_urgent.store(is_late, Ordering::Relaxed);
+    app.set_urgent(is_late);
     ticked
 }
 
@@ -156,19 +153,14 @@ async fn pass(
     now: Timestamp,
     limit: Duration,
 ) -> Result<String, TickError> {
-    let known = served.known();
-    let replica = known.replica.as_ref().map(|(replica, _)| replica);
+    let state = served.state();
+    let replica = state.level.as_ref().map(|level| &level.replica);
     let pass = publish::publish(&served.ca, replica, Options::default(), now);
     let result = match timeout(limit, pass).await {
         Ok(result) => result.map_err(TickError::from),
         Err(_) => Err(TickError::TooLong),
     };
-    let count = if result.is_ok() {
-        &app.counts.passes
-    } else {
-        &app.counts.failed_passes
-    };
-    count.fetch_add(1, Ordering::Relaxed);
+    app.counters.pass(result.is_ok());
     let outcome = result?;
     let issuer = &served.ca.name;
     for damage in &outcome.healed {

@@ -1,19 +1,10 @@
 //! HTTP beside OCSP: CRLs and CA certificates, the API, health, metrics, shutdown.
 
-use std::{
-    fs::File,
-    process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fs::File, process::Command, sync::Arc, time::Duration};
 
 use rescind::{
     server::{
-        app::{Access, App, Counts},
-        shelved::Lately,
+        app::{Access, App},
         tick::tick,
     },
     stories::respond::Responder,
@@ -437,24 +428,21 @@ fn only_the_publishers_thread_gives_way() {
 fn an_urgent_tick_publishes_too_and_the_next_is_polite_again() {
     let site = Site::new();
     site.revoke("0b", "superseded");
-    let app = Arc::new(App {
-        responder: Responder::new(vec![site.ca()]),
-        aliases: vec![],
-        api: Access::Closed,
-        is_hosted: false,
-        lately: Lately::default(),
-        last_status: Mutex::default(),
-        is_urgent: AtomicBool::new(true),
-        counts: Counts::default(),
-        clock: || crate::support::at(crate::support::now()),
-    });
+    let app = Arc::new(App::new(
+        Responder::new(vec![site.ca()]),
+        vec![],
+        Access::Closed,
+        false,
+        || crate::support::at(crate::support::now()),
+    ));
+    app.set_urgent(true);
     let ticked = block_on(tick(&app));
     assert!(
         ticked.failed.is_empty() && ticked.done[0].contains("published CRL number"),
         "{ticked:?}"
     );
     assert_eq!(site.crl().serials(), ["0B"]);
-    assert!(!app.is_urgent.load(Ordering::Relaxed));
+    assert!(!app.is_urgent());
 }
 
 #[test]

@@ -142,7 +142,8 @@ fn ocsp_answers_all(site: &Site, wanted: &BTreeMap<String, Vec<String>>, togethe
             .iter()
             .map(|(serial, _)| issuer.usual(serial))
             .collect();
-        let Answer::Signed(signed) = responder.respond(&ocsp::request(&ids, None), at(now()))
+        let Answer::Signed(signed) =
+            block_on(responder.respond(&ocsp::request(&ids, None), at(now())))
         else {
             panic!("no answer about {chunk:?}");
         };

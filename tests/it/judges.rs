@@ -420,7 +420,7 @@ fn every_one_of_many_ecdsa_signatures_verifies() {
             Some(&ocsp::nonce(32)),
         );
         let rescind::stories::respond::Answer::Signed(signed) =
-            responder.respond(&asked, at(now()))
+            block_on(responder.respond(&asked, at(now())))
         else {
             panic!("refused")
         };

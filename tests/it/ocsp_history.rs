@@ -192,7 +192,7 @@ impl World {
         let issuer = IssuerId::of(&self.ca.issuer.certificate().der);
         let asked = request(&[issuer.usual(&format!("{serial:02x}"))], nonce.as_deref());
         let is_stale = self.now.since(self.seen.1) > Duration::from_secs(600);
-        let signed = match self.responder.respond(&asked, self.now) {
+        let signed = match block_on(self.responder.respond(&asked, self.now)) {
             Answer::Refused(Refusal::TryLater, _) if is_stale => return Ok(()),
             Answer::Signed(signed) if !is_stale => signed,
             other => {

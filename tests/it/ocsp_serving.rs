@@ -13,7 +13,7 @@ use std::{
 
 use rescind::{
     core::{ocsp::Refusal, time::Timestamp},
-    stories::respond::{Answer, Limits, Purpose, Responder, Signed},
+    stories::respond::{Answer, Limits, Purpose, Responder, SignedAnswer},
 };
 
 use crate::support::{
@@ -41,7 +41,7 @@ fn site(settings: &str) -> Site {
     site
 }
 
-fn signed(answer: Answer) -> Arc<Signed> {
+fn signed(answer: Answer) -> Arc<SignedAnswer> {
     match answer {
         Answer::Signed(signed) => signed,
         Answer::Refused(refusal, why) => panic!("{}: {why}", refusal.name()),
@@ -83,13 +83,16 @@ fn a_kept_answer_is_signed_once_and_a_nonce_passes_it_by() {
     let (responder, now) = responder(&site, Limits::default());
     let id = site.issuer_id().usual("0a");
     let plain = request(std::slice::from_ref(&id), None);
-    let first = signed(responder.respond(&plain, now));
+    let first = signed(block_on(responder.respond(&plain, now)));
     assert_eq!(
-        signed(responder.respond(&plain, later(now, 60))).der,
+        signed(block_on(responder.respond(&plain, later(now, 60)))).der,
         first.der
     );
     let [one, other] = [16, 32].map(|len| {
-        signed(responder.respond(&request(std::slice::from_ref(&id), Some(&nonce(len))), now))
+        signed(block_on(responder.respond(
+            &request(std::slice::from_ref(&id), Some(&nonce(len))),
+            now,
+        )))
     });
     assert!(one.der != other.der && one.etag.is_none() && first.etag.is_some());
     assert_eq!(
@@ -109,9 +112,9 @@ fn answers_that_are_asked_for_are_replaced_ahead_and_others_are_not() {
     let (responder, now) = responder(&site, Limits::default());
     let id = site.issuer_id();
     let [hot, once] = ["0a", "0c"].map(|serial| request(&[id.usual(serial)], None));
-    let first = signed(responder.respond(&hot, now));
-    signed(responder.respond(&hot, now));
-    signed(responder.respond(&once, now));
+    let first = signed(block_on(responder.respond(&hot, now)));
+    signed(block_on(responder.respond(&hot, now)));
+    signed(block_on(responder.respond(&once, now)));
     block_on(responder.tend(later(now, 3600)));
     assert_eq!(responder.signatures(Purpose::Ahead), 0, "too early");
     let soon = later(now, 5 * 3600);
@@ -124,7 +127,7 @@ fn answers_that_are_asked_for_are_replaced_ahead_and_others_are_not() {
     );
     let over = later(now, 6 * 3600);
     block_on(responder.issuers()[0].refresh(over));
-    let second = signed(responder.respond(&hot, over));
+    let second = signed(block_on(responder.respond(&hot, over)));
     assert!(second.window.this() > first.window.this() && second.replace_at > over);
     assert_eq!(
         responder.signatures(Purpose::Kept),
@@ -142,17 +145,23 @@ fn a_change_in_the_index_drops_the_kept_answer_at_once() {
     let id = site.issuer_id();
     let [asked, other] = ["0a", "0c"].map(|serial| request(&[id.usual(serial)], None));
     for request in [&asked, &asked, &other] {
-        assert!(!is_revoked(&signed(responder.respond(request, now)).der));
+        assert!(!is_revoked(
+            &signed(block_on(responder.respond(request, now))).der
+        ));
     }
     site.revoke("0a", "superseded");
     block_on(responder.issuers()[0].refresh(now));
     // Before anybody tended the cache, and afterwards.
-    assert!(is_revoked(&signed(responder.respond(&asked, now)).der));
+    assert!(is_revoked(
+        &signed(block_on(responder.respond(&asked, now))).der
+    ));
     site.revoke("0c", "superseded");
     block_on(responder.issuers()[0].refresh(now));
     block_on(responder.tend(now));
     assert_eq!(responder.kept_octets().1, 1);
-    assert!(is_revoked(&signed(responder.respond(&other, now)).der));
+    assert!(is_revoked(
+        &signed(block_on(responder.respond(&other, now))).der
+    ));
 }
 
 /// Also where the answer was asked for: the revoked one is signed before the next request.
@@ -161,12 +170,14 @@ fn the_revoked_answer_is_ready_before_it_is_asked_for() {
     let site = site("");
     let (responder, now) = responder(&site, Limits::default());
     let asked = request(&[site.issuer_id().usual("0a")], None);
-    signed(responder.respond(&asked, now));
-    signed(responder.respond(&asked, now));
+    signed(block_on(responder.respond(&asked, now)));
+    signed(block_on(responder.respond(&asked, now)));
     site.revoke("0a", "superseded");
     block_on(responder.issuers()[0].refresh(now));
     block_on(responder.tend(now));
-    assert!(is_revoked(&signed(responder.respond(&asked, now)).der));
+    assert!(is_revoked(
+        &signed(block_on(responder.respond(&asked, now))).der
+    ));
     assert_eq!(
         (
             responder.signatures(Purpose::Kept),
@@ -214,7 +225,7 @@ fn kept_answers_never_take_more_memory_than_they_may() {
     let mut largest = 0;
     for serial in 1..=600u16 {
         let asked = request(&[id.usual(&format!("{serial:04x}"))], None);
-        signed(responder.respond(&asked, now));
+        signed(block_on(responder.respond(&asked, now)));
         let (octets, answers) = responder.kept_octets();
         assert!(octets <= MOST, "{octets} after {serial}");
         largest = largest.max(answers);
@@ -228,7 +239,9 @@ fn kept_answers_never_take_more_memory_than_they_may() {
             ..Limits::default()
         },
     );
-    signed(responder.respond(&request(&[id.usual("0a")], None), now));
+    signed(block_on(
+        responder.respond(&request(&[id.usual("0a")], None), now),
+    ));
     assert!(responder.kept_octets().0 <= 100);
 }
 
@@ -250,7 +263,7 @@ fn too_many_signatures_at_once_are_refused_with_try_later() {
             (0..50)
                 .filter(|_| {
                     matches!(
-                        responder.respond(&asked, now),
+                        block_on(responder.respond(&asked, now)),
                         Answer::Refused(Refusal::TryLater, _)
                     )
                 })
@@ -268,7 +281,9 @@ fn too_many_signatures_at_once_are_refused_with_try_later() {
         400 - refused as u64
     );
     // Nobody holds a place any longer.
-    assert!(is_revoked(&signed(responder.respond(&asked, now)).der));
+    assert!(is_revoked(
+        &signed(block_on(responder.respond(&asked, now))).der
+    ));
 }
 
 #[test]
@@ -278,12 +293,14 @@ fn nothing_is_answered_from_an_index_that_is_staler_than_max_staleness() {
     let id = site.issuer_id();
     for serial in ["0a", "0b"] {
         let asked = request(&[id.usual(serial)], None);
-        signed(responder.respond(&asked, later(now, 10)));
-        let why = try_later(responder.respond(&asked, later(now, 11)));
+        signed(block_on(responder.respond(&asked, later(now, 10))));
+        let why = try_later(block_on(responder.respond(&asked, later(now, 11))));
         assert!(why.contains("max_staleness"), "{why}");
     }
     block_on(responder.issuers()[0].refresh(later(now, 60)));
-    signed(responder.respond(&request(&[id.usual("0a")], None), later(now, 61)));
+    signed(block_on(
+        responder.respond(&request(&[id.usual("0a")], None), later(now, 61)),
+    ));
 }
 
 /// Until the index is in memory, rows of it answer.
@@ -293,20 +310,19 @@ fn a_process_that_still_reads_the_index_answers_from_its_rows() {
     let (responder, now) = (Responder::new(vec![site.ca()]), at(crate::support::now()));
     let id = site.issuer_id();
     let [good, revoked] = ["0a", "0b"].map(|serial| request(&[id.usual(serial)], None));
-    assert!(try_later(block_on(responder.ask(&revoked, now))).contains("credential"));
+    assert!(try_later(block_on(responder.respond(&revoked, now))).contains("credential"));
     block_on(responder.issuers()[0].refresh_credentials(now));
-    try_later(responder.respond(&revoked, now));
     assert!(is_revoked(
-        &signed(block_on(responder.ask(&revoked, now))).der
+        &signed(block_on(responder.respond(&revoked, now))).der
     ));
     assert_eq!(
-        status(&signed(block_on(responder.ask(&good, now))).der),
+        status(&signed(block_on(responder.respond(&good, now))).der),
         Status::Good
     );
     // The very next commit counts.
     site.revoke("0a", "superseded");
     let both = request(&[id.usual("0a"), id.usual("0c")], Some(&nonce(16)));
-    let basic = Basic::read(&signed(block_on(responder.ask(&both, now))).der);
+    let basic = Basic::read(&signed(block_on(responder.respond(&both, now))).der);
     assert!(
         matches!(basic.singles[0].status, Status::Revoked(..))
             && basic.singles[1].status == Status::Good
@@ -315,14 +331,14 @@ fn a_process_that_still_reads_the_index_answers_from_its_rows() {
     let many: Vec<_> = (1..=11u8)
         .map(|serial| id.usual(&format!("{serial:02x}")))
         .collect();
-    try_later(block_on(responder.ask(&request(&many, None), now)));
+    try_later(block_on(responder.respond(&request(&many, None), now)));
     assert_eq!(responder.kept_octets().1, 0);
     // A revoked credential signs nothing.
     let certificate = &basic.certificates[0];
     let fields = der::children(der::children(der::only(certificate).content)[0].content);
     let serial = der::hex(fields[1].content);
     site.revoke(&serial, "keyCompromise");
-    assert!(try_later(block_on(responder.ask(&good, now))).contains("revoked"));
+    assert!(try_later(block_on(responder.respond(&good, now))).contains("revoked"));
 }
 
 /// An index that was put back from a backup says good of what was revoked since.
@@ -341,11 +357,11 @@ fn a_process_that_begins_with_an_index_put_back_says_try_later() {
     let (responder, now) = (Responder::new(vec![site.ca()]), at(crate::support::now()));
     let asked = request(&[site.issuer_id().usual("0a")], None);
     block_on(responder.issuers()[0].refresh_credentials(now));
-    let why = try_later(block_on(responder.ask(&asked, now)));
+    let why = try_later(block_on(responder.respond(&asked, now)));
     assert!(why.contains("put back"), "{why}");
     block_on(responder.issuers()[0].refresh(now));
-    try_later(block_on(responder.ask(&asked, now)));
-    assert!(responder.issuers()[0].known().problem().is_some());
+    try_later(block_on(responder.respond(&asked, now)));
+    assert!(responder.issuers()[0].state().problem().is_some());
 }
 
 /// Another credential takes the place of the old one while requests come: none fails, and no

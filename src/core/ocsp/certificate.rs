@@ -1,6 +1,7 @@
-//! The delegated OCSP responder's certificate.
+//! The authorized responder's certificate (RFC 6960 §4.2.2.2): the CA delegates to it, so that its
+//! own key signs no OCSP response.
 
-use der::Decode;
+use der::{Decode, Encode};
 use x509_cert::ext::pkix;
 
 pub use crate::core::certificate::write::common_name;
@@ -17,9 +18,9 @@ use crate::core::{
     time::Window,
 };
 
-/// What a delegated responder's certificate says (RFC 6960 §4.2.2.2, BR §7.1.2.8).
+/// What an authorized responder's certificate says (RFC 6960 §4.2.2.2, BR §7.1.2.8).
 #[derive(Clone, Debug)]
-pub struct Delegate {
+pub struct ResponderCertificate {
     /// Its serial number.
     pub serial: Serial,
     /// Its validity; ends no later than the CA's.
@@ -30,7 +31,7 @@ pub struct Delegate {
     pub spki: Vec<u8>,
 }
 
-impl Delegate {
+impl ResponderCertificate {
     /// Writes the bytes to be signed.
     pub fn draft(self, issuer: &Issuer, key: &PublicKey) -> Draft<Self> {
         let extensions = [
@@ -56,7 +57,7 @@ impl Delegate {
     }
 }
 
-impl Document for Delegate {
+impl Document for ResponderCertificate {
     type Source<'a> = &'a Issuer;
     type Before<'a> = ();
 
@@ -74,16 +75,21 @@ impl Document for Delegate {
     }
 }
 
-impl Delegate {
+impl ResponderCertificate {
     fn lint_fields(
         &self,
         read: &x509_cert::TbsCertificate,
         issuer: &Issuer,
         findings: &mut Findings,
     ) {
-        use der::Encode;
-        let bytes_are =
-            |found: der::Result<Vec<u8>>, planned: &[u8]| found.is_ok_and(|found| found == planned);
+        self.lint_validity(issuer, findings);
+        self.lint_names(read, issuer, findings);
+        lint_usages(read, findings);
+        lint_authority(read, issuer, findings);
+        lint_nocheck(read, findings);
+    }
+
+    fn lint_validity(&self, issuer: &Issuer, findings: &mut Findings) {
         let end = issuer.certificate().not_after;
         findings.require(
             self.validity.next() <= end,
@@ -91,70 +97,91 @@ impl Delegate {
             "RFC 6960 §4.2.2.2",
             format!("it would end after the CA certificate, which ends {end}"),
         );
+    }
+
+    fn lint_names(
+        &self,
+        read: &x509_cert::TbsCertificate,
+        issuer: &Issuer,
+        findings: &mut Findings,
+    ) {
         findings.require(
-            bytes_are(read.issuer().to_der(), issuer.name()),
+            is_written(read.issuer(), issuer.name()),
             "issuer_name",
             "RFC 6960 §4.2.2.2",
             "the issuer is not, byte for byte, the subject of the CA certificate",
         );
         findings.require(
-            bytes_are(read.subject_public_key_info().to_der(), &self.spki)
+            is_written(read.subject_public_key_info(), &self.spki)
                 && Serial::from_integer(read.serial_number().as_bytes()) == Ok(self.serial),
             "key_and_serial",
             "RFC 5280 §4.1",
             "the key or the serial number is not the planned one",
         );
-        let purposes = read
-            .get_extension::<pkix::ExtendedKeyUsage>()
-            .ok()
-            .flatten();
-        findings.require(
-            purposes.is_some_and(
-                |(_, usage)| matches!(&usage.0[..], [id] if id.as_bytes() == oid::KP_OCSP_SIGNING),
-            ),
-            "extended_key_usage",
-            "RFC 6960 §4.2.2.2",
-            "the extended key usage is not OCSPSigning, alone",
-        );
-        let usage = read.get_extension::<pkix::KeyUsage>().ok().flatten();
-        findings.require(
-            usage.is_some_and(|(critical, usage)| {
-                critical && usage.digital_signature() && !usage.crl_sign()
-            }),
-            "key_usage",
-            "BR §7.1.2.8.8",
-            "the key usage is not digitalSignature, critical",
-        );
-        let authority = read
-            .get_extension::<pkix::AuthorityKeyIdentifier>()
-            .ok()
-            .flatten();
-        findings.require(
-            authority
-                .and_then(|(_, id)| id.key_identifier)
-                .is_some_and(|id| id.as_bytes() == issuer.key_id()),
-            "authority_key_identifier",
-            "RFC 5280 §4.2.1.1",
-            "the authority key identifier is not the CA's subject key identifier",
-        );
-        let extensions = read.extensions().map(Vec::as_slice).unwrap_or_default();
-        let nocheck = extensions
-            .iter()
-            .find(|extension| extension.extn_id.as_bytes() == oid::OCSP_NOCHECK);
-        findings.require(
-            nocheck.is_some_and(|nocheck| {
-                !nocheck.critical && nocheck.extn_value.as_bytes() == [tag::NULL, 0]
-            }),
-            "nocheck",
-            "RFC 6960 §4.2.2.2.1",
-            "id-pkix-ocsp-nocheck is not there as a non-critical NULL",
-        );
     }
+}
+
+fn is_written(found: &impl Encode, planned: &[u8]) -> bool {
+    found.to_der().is_ok_and(|found| found == planned)
+}
+
+fn lint_usages(read: &x509_cert::TbsCertificate, findings: &mut Findings) {
+    let purposes = read
+        .get_extension::<pkix::ExtendedKeyUsage>()
+        .ok()
+        .flatten();
+    findings.require(
+        purposes.is_some_and(
+            |(_, usage)| matches!(&usage.0[..], [id] if id.as_bytes() == oid::KP_OCSP_SIGNING),
+        ),
+        "extended_key_usage",
+        "RFC 6960 §4.2.2.2",
+        "the extended key usage is not OCSPSigning, alone",
+    );
+    let usage = read.get_extension::<pkix::KeyUsage>().ok().flatten();
+    findings.require(
+        usage.is_some_and(|(critical, usage)| {
+            critical && usage.digital_signature() && !usage.crl_sign()
+        }),
+        "key_usage",
+        "BR §7.1.2.8.8",
+        "the key usage is not digitalSignature, critical",
+    );
+}
+
+fn lint_authority(read: &x509_cert::TbsCertificate, issuer: &Issuer, findings: &mut Findings) {
+    let authority = read
+        .get_extension::<pkix::AuthorityKeyIdentifier>()
+        .ok()
+        .flatten();
+    findings.require(
+        authority
+            .and_then(|(_, id)| id.key_identifier)
+            .is_some_and(|id| id.as_bytes() == issuer.key_id()),
+        "authority_key_identifier",
+        "RFC 5280 §4.2.1.1",
+        "the authority key identifier is not the CA's subject key identifier",
+    );
+}
+
+fn lint_nocheck(read: &x509_cert::TbsCertificate, findings: &mut Findings) {
+    let extensions = read.extensions().map(Vec::as_slice).unwrap_or_default();
+    let nocheck = extensions
+        .iter()
+        .find(|extension| extension.extn_id.as_bytes() == oid::OCSP_NOCHECK);
+    findings.require(
+        nocheck.is_some_and(|nocheck| {
+            !nocheck.critical && nocheck.extn_value.as_bytes() == [tag::NULL, 0]
+        }),
+        "nocheck",
+        "RFC 6960 §4.2.2.2.1",
+        "id-pkix-ocsp-nocheck is not there as a non-critical NULL",
+    );
 }
 
 /// Why a certificate is no credential for an issuer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DelegateError {
+pub enum ResponderCertificateError {
     /// Issued by somebody else.
     #[error(
         "was not issued by this CA with its current key; clients would refuse it (RFC 6960 \
@@ -167,12 +194,12 @@ pub enum DelegateError {
 }
 
 /// Whether clients will accept `certificate` as `issuer`'s responder.
-pub fn admit(certificate: &Certificate, issuer: &Issuer) -> Result<(), DelegateError> {
+pub fn admit(certificate: &Certificate, issuer: &Issuer) -> Result<(), ResponderCertificateError> {
     if !issuer.issued(certificate) {
-        return Err(DelegateError::OtherIssuer);
+        return Err(ResponderCertificateError::OtherIssuer);
     }
     if !certificate.ocsp_signing {
-        return Err(DelegateError::NotForOcsp);
+        return Err(ResponderCertificateError::NotForOcsp);
     }
     Ok(())
 }

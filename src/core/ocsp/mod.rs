@@ -5,7 +5,11 @@ pub mod certificate;
 pub mod get;
 mod lint;
 mod request;
+mod responder;
 mod response;
 
-pub use request::*;
-pub use response::{Reading, Response, Signatory};
+pub use request::{
+    CertId, CertStatus, MAX_CERT_IDS, Preferred, Refusal, Request, RequestError, key_hash,
+};
+pub use responder::Signatory;
+pub use response::{Reading, Response};

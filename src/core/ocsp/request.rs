@@ -287,6 +287,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 4] = [
+        Self::MalformedRequest,
+        Self::InternalError,
+        Self::TryLater,
+        Self::Unauthorized,
+    ];
+
     /// The DER `OCSPResponse`: a status and nothing else (RFC 6960 §4.2.1).
     pub fn der(self) -> [u8; 5] {
         [tag::SEQUENCE, 3, tag::ENUMERATED, 1, self as u8]

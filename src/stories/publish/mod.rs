@@ -112,6 +112,7 @@ async fn publish_crls(
         && let Err(error) = replicate::write_checkpoint(ca, &replica, now).await
     {
         // It costs the next process time, and nothing else.
+        let error = crate::core::chain::Chain(&error);
         tracing::warn!(issuer = ca.name, %error, "no checkpoint could be written");
     }
     Ok(outcome)

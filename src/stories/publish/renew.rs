@@ -9,7 +9,7 @@ use crate::{
         der::write,
         key::{KeyError, PublicKey},
         key_pair::{self, NewKey},
-        ocsp::certificate::{self, Delegate},
+        ocsp::certificate::{self, ResponderCertificate},
         revocation::{Action, ChangeRequest, Status},
         seal::{CheckError, Findings},
         serial::Serial,
@@ -88,13 +88,13 @@ async fn renew_one(
     };
     revoke::commit(ca, &[request], &author, now, |_| ()).await?;
 
-    let delegate = Delegate {
+    let wanted = ResponderCertificate {
         serial,
         validity,
         common_name: common_name(ca),
         spki,
     };
-    let draft = delegate.draft(&ca.issuer, &public);
+    let draft = wanted.draft(&ca.issuer, &public);
     let linted = draft.lint(&&ca.issuer).map_err(RenewError::Lint)?;
     let compared = linted.compare(&()).map_err(RenewError::Lint)?;
     let signed = signer.sign(compared).await.map_err(RenewError::Sign)?;

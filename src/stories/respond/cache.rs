@@ -15,7 +15,10 @@ use quick_cache::{
     sync::{Cache, GuardResult},
 };
 
-use super::{Asked, Known, Purpose, Refused, Responder, Signed, later};
+use super::{
+    IssuerState, Purpose, Refused, Responder, Served, SignedAnswer, later, sign::Statement,
+    state::Usable,
+};
 use crate::core::{
     der::Reader,
     ocsp::{CertId, CertStatus},
@@ -25,24 +28,41 @@ use crate::core::{
 };
 
 /// Answers by CertID, DER; behind it the place of the credential, where that is not the first.
-pub(super) type Answers = Cache<Vec<u8>, Arc<Signed>, ByLength>;
+pub(super) type Answers = Cache<Vec<u8>, Arc<SignedAnswer>, ByLength>;
 
 #[derive(Clone, Debug)]
 pub(super) struct ByLength;
 
-impl Weighter<Vec<u8>, Arc<Signed>> for ByLength {
-    fn weight(&self, key: &Vec<u8>, signed: &Arc<Signed>) -> u64 {
+impl Weighter<Vec<u8>, Arc<SignedAnswer>> for ByLength {
+    fn weight(&self, key: &Vec<u8>, answer: &Arc<SignedAnswer>) -> u64 {
         const OVERHEAD: usize = 256;
-        (key.len() + signed.der.len() + OVERHEAD) as u64
+        (key.len() + answer.der.len() + OVERHEAD) as u64
     }
 }
 
-/// What a kept answer is about.
+/// An empty cache for so many octets of answers.
+pub(super) fn with_octets(octets: u64) -> Answers {
+    const TYPICAL_OCTETS: u64 = 1024;
+    Cache::with_weighter((octets / TYPICAL_OCTETS) as usize, octets, ByLength)
+}
+
+/// One certificate that is asked about without a nonce, and what is to be said of it now.
+pub(super) struct Single<'a> {
+    /// The issuer's place.
+    pub(super) issuer: usize,
+    pub(super) state: &'a IssuerState,
+    pub(super) id: CertId<'a>,
+    pub(super) status: CertStatus,
+    /// When that was right.
+    pub(super) level_at: Timestamp,
+    pub(super) signer: Usable<'a>,
+}
+
+/// What the cache notes of an answer that it keeps.
 #[derive(Debug)]
-pub(super) struct About {
+pub(super) struct CacheEntry {
     /// Whose certificate, by its place among the issuers.
     issuer: usize,
-    serial: Option<Serial>,
     status: CertStatus,
     /// Which credential signed: its place, and its serial.
     place: usize,
@@ -52,87 +72,39 @@ pub(super) struct About {
     is_hot: AtomicBool,
 }
 
-/// One certificate that is asked about, and what is to be said of it.
-pub(super) struct Question<'a> {
-    pub(super) issuer: usize,
-    pub(super) known: &'a Known,
-    pub(super) id: CertId<'a>,
-    pub(super) status: CertStatus,
-    /// When that was right.
-    pub(super) level_at: Timestamp,
-    /// The place of the credential that shall sign.
-    pub(super) place: usize,
-}
-
 /// How long to wait for another thread that signs the same.
 const SIGNING: Duration = Duration::from_secs(1);
 /// Most signatures ahead of need in one go, and how many without letting others work.
 const AHEAD: usize = 1000;
 const AT_ONCE: usize = 8;
 
-pub(super) fn cache(octets: u64) -> Answers {
-    const TYPICAL_OCTETS: u64 = 1024;
-    Cache::with_weighter((octets / TYPICAL_OCTETS) as usize, octets, ByLength)
-}
-
-impl Signed {
-    /// Whether it may still be given for an answer to `question`.
-    fn answers(&self, question: &Question<'_>, now: Timestamp) -> bool {
-        self.about.as_ref().is_some_and(|about| {
-            now < self.replace_at
-                && about.status == question.status
-                && about.is_of_a_good_signer(question.known, now)
-        })
-    }
-}
-
-impl About {
-    /// What another credential signed before this one was there stays good, unless that one was
-    /// revoked.
-    fn is_of_a_good_signer(&self, known: &Known, now: Timestamp) -> bool {
-        let mut current = known.usable(now).filter(|(place, _)| *place == self.place);
-        current.any(|(_, credential)| credential.certificate.serial == self.signer)
-            || known
-                .replica
-                .as_ref()
-                .is_some_and(|(index, _)| !index.get(&self.signer).is_some_and(Status::is_listed))
-    }
-
-    fn is_by_another_than(&self, known: &Known, now: Timestamp) -> bool {
-        known
-            .usable(now)
-            .any(|(place, one)| place == self.place && one.certificate.serial != self.signer)
-    }
-}
-
 impl Responder {
     /// The kept answer, or a new one. Where several ask for the same at once, one signs.
-    pub(super) fn kept(
+    pub(super) fn keep(
         &self,
-        question: &Question<'_>,
+        single: &Single<'_>,
         now: Timestamp,
-    ) -> Result<Arc<Signed>, Refused> {
+    ) -> Result<Arc<SignedAnswer>, Refused> {
         let longer;
-        let key = match question.place {
-            0 => question.id.der,
+        let key = match single.signer.place {
+            0 => single.id.der,
             place => {
-                longer = [question.id.der, &[place as u8]].concat();
+                longer = [single.id.der, &[place as u8]].concat();
                 &longer
             }
         };
         if let Some(kept) = self.cache.get(key) {
-            if kept.answers(question, now) {
+            if kept.answers(single, now) {
                 kept.mark_hot();
                 return Ok(kept);
             }
-            self.cache
-                .remove_if(key, |kept| !kept.answers(question, now));
+            self.cache.remove_if(key, |kept| !kept.answers(single, now));
         }
         match self.cache.get_value_or_guard(key, Some(SIGNING)) {
-            GuardResult::Value(kept) if kept.answers(question, now) => Ok(kept),
-            GuardResult::Value(_) => self.sign_kept(question, Purpose::Kept, now),
+            GuardResult::Value(kept) if kept.answers(single, now) => Ok(kept),
+            GuardResult::Value(_) => self.sign_kept(single, Purpose::Kept, now),
             GuardResult::Guard(guard) => {
-                let signed = self.sign_kept(question, Purpose::Kept, now)?;
+                let signed = self.sign_kept(single, Purpose::Kept, now)?;
                 // What is larger than the cache is not kept.
                 let _ = guard.insert(Arc::clone(&signed));
                 Ok(signed)
@@ -143,40 +115,27 @@ impl Responder {
 
     fn sign_kept(
         &self,
-        question: &Question<'_>,
+        single: &Single<'_>,
         purpose: Purpose,
         now: Timestamp,
-    ) -> Result<Arc<Signed>, Refused> {
-        let credential = question
-            .known
-            .usable(now)
-            .find(|(place, _)| *place == question.place);
-        let (place, credential) =
-            credential.ok_or_else(|| later("there is no valid credential"))?;
-        let Question {
-            issuer,
-            id,
-            status,
-            level_at,
-            ..
-        } = question;
-        let (cert_ids, statuses) = (std::slice::from_ref(id), std::slice::from_ref(status));
-        let asked = Asked {
-            cert_ids,
+    ) -> Result<Arc<SignedAnswer>, Refused> {
+        let (id, credential) = (&single.id, single.signer.credential);
+        let statement = Statement {
+            cert_ids: std::slice::from_ref(id),
+            statuses: std::slice::from_ref(&single.status),
             nonce: None,
-            statuses,
-            level_at: *level_at,
+            level_at: single.level_at,
+            purpose,
         };
-        let mut signed = self.sign(*issuer, &asked, credential, purpose, now)?;
+        let mut signed = self.sign(&self.issuers[single.issuer].ca, &statement, credential, now)?;
         let left = signed.replace_at.since(now);
         // Between half and three quarters of its time, so that what was signed at once is not
         // replaced at once.
         let spread = left / 4 * u32::from(id.der.last().copied().unwrap_or_default()) / 256;
-        signed.about = Some(About {
-            issuer: *issuer,
-            serial: id.serial,
-            status: *status,
-            place,
+        signed.entry = Some(CacheEntry {
+            issuer: single.issuer,
+            status: single.status,
+            place: single.signer.place,
             signer: credential.certificate.serial,
             refresh_at: now.after(left / 2 + spread),
             is_hot: AtomicBool::new(false),
@@ -197,74 +156,60 @@ impl Responder {
         }
     }
 
-    fn sweep(&self, now: Timestamp) -> Vec<(Vec<u8>, Arc<Signed>)> {
-        let known: Vec<_> = self.issuers.iter().map(|served| served.known()).collect();
-        // Where nothing changed in the index, no status did.
-        let seq = |known: &Known| {
-            known
-                .replica
-                .as_ref()
-                .map_or(0, |(index, _)| index.head().seq)
-        };
-        let changed = self
-            .swept
-            .iter()
-            .zip(&known)
-            .map(|(swept, known)| swept.swap(seq(known), Relaxed) != seq(known));
-        let changed: Vec<bool> = changed.collect();
+    /// Drops what is no longer true; what is asked for and due for another answer comes back.
+    fn sweep(&self, now: Timestamp) -> Vec<(Vec<u8>, Arc<SignedAnswer>)> {
+        let issuers = self.issuers.iter().zip(&self.swept);
+        let issuers: Vec<_> = issuers
+            .map(|(served, swept)| Swept::new(served, swept))
+            .collect();
         let due = RefCell::new(Vec::new());
-        self.cache.retain(|key, signed| {
-            let Some(about) = &signed.about else {
+        self.cache.retain(|key, answer| {
+            let Some(entry) = &answer.entry else {
                 return false;
             };
-            let (Some(known), Some(served)) =
-                (known.get(about.issuer), self.issuers.get(about.issuer))
-            else {
+            let Some(issuer) = issuers.get(entry.issuer) else {
                 return false;
             };
-            let is_true = !changed.get(about.issuer).is_some_and(|changed| *changed)
-                || read_status(served, known, key, about)
-                    .is_none_or(|status| status == about.status);
-            let is_good =
-                is_true && now < signed.replace_at && about.is_of_a_good_signer(known, now);
+            let is_good = now < answer.replace_at
+                && issuer.agrees(key, entry)
+                && entry.is_of_a_good_signer(&issuer.state, now);
             let is_due =
-                !is_good || now >= about.refresh_at || about.is_by_another_than(known, now);
+                !is_good || now >= entry.refresh_at || entry.is_by_another_than(&issuer.state, now);
             let mut due = due.borrow_mut();
-            if is_due && about.is_hot.load(Relaxed) && due.len() < AHEAD {
-                due.push((key.clone(), Arc::clone(signed)));
+            if is_due && entry.is_hot.load(Relaxed) && due.len() < AHEAD {
+                due.push((key.clone(), Arc::clone(answer)));
             }
             is_good
         });
         due.into_inner()
     }
 
-    fn replace(&self, key: &[u8], old: &Signed, now: Timestamp) {
-        let Some(about) = &old.about else { return };
-        let Some(served) = self.issuers.get(about.issuer) else {
+    fn replace(&self, key: &[u8], old: &SignedAnswer, now: Timestamp) {
+        let Some(entry) = &old.entry else { return };
+        let Some(served) = self.issuers.get(entry.issuer) else {
             return;
         };
-        let known = served.known();
+        let state = served.state();
+        let Some(level) = &state.level else { return };
         let Ok(id) = CertId::read(&mut Reader::new(key)) else {
             return;
         };
-        let Some((replica, level_at)) = &known.replica else {
+        let Some(signer) = state.usable(now).find(|usable| usable.place == entry.place) else {
             return;
         };
-        if now.since(*level_at) > served.ca.ocsp.max_staleness {
+        if !level.is_within(served.ca.ocsp.max_staleness, now) {
             return;
         }
-        let status = served.status(&id, about.serial.and_then(|serial| replica.get(&serial)));
-        let (issuer, level_at, place) = (about.issuer, *level_at, about.place);
-        let question = Question {
-            issuer,
-            known: &known,
+        let single = Single {
+            issuer: entry.issuer,
+            state: &state,
             id,
-            status,
-            level_at,
-            place,
+            status: served.status(&id, level.find(&id)),
+            level_at: level.at,
+            signer,
         };
         // What cannot be signed now is signed, or refused, when it is asked for.
-        if let Ok(signed) = self.sign_kept(&question, Purpose::Ahead, now) {
+        if let Ok(signed) = self.sign_kept(&single, Purpose::Ahead, now) {
             self.cache.insert(key.to_vec(), signed);
         }
     }
@@ -275,30 +220,77 @@ impl Responder {
     }
 }
 
-impl Signed {
+impl SignedAnswer {
+    /// Whether it may still be given for an answer about `single`.
+    fn answers(&self, single: &Single<'_>, now: Timestamp) -> bool {
+        self.entry.as_ref().is_some_and(|entry| {
+            now < self.replace_at
+                && entry.status == single.status
+                && entry.is_of_a_good_signer(single.state, now)
+        })
+    }
+
     /// A store only where it changes something: all threads read it.
     fn mark_hot(&self) {
-        if let Some(about) = &self.about
-            && !about.is_hot.load(Relaxed)
+        if let Some(entry) = &self.entry
+            && !entry.is_hot.load(Relaxed)
         {
-            about.is_hot.store(true, Relaxed);
+            entry.is_hot.store(true, Relaxed);
         }
     }
 }
 
-/// What the index in memory says now; none without one.
-fn read_status(
-    served: &super::Served,
-    known: &Known,
-    key: &[u8],
-    about: &About,
-) -> Option<CertStatus> {
-    let (replica, _) = known.replica.as_ref()?;
-    let id = CertId::read(&mut Reader::new(key)).ok()?;
-    Some(served.status(&id, about.serial.and_then(|serial| replica.get(&serial))))
+impl CacheEntry {
+    /// What another credential signed before this one was there stays good, unless that one was
+    /// revoked.
+    fn is_of_a_good_signer(&self, state: &IssuerState, now: Timestamp) -> bool {
+        let mut current = state
+            .usable(now)
+            .filter(|usable| usable.place == self.place);
+        current.any(|usable| usable.credential.certificate.serial == self.signer)
+            || state.level.as_ref().is_some_and(|level| {
+                let signer = level.replica.get(&self.signer);
+                !signer.is_some_and(Status::is_listed)
+            })
+    }
+
+    fn is_by_another_than(&self, state: &IssuerState, now: Timestamp) -> bool {
+        state.usable(now).any(|usable| {
+            usable.place == self.place && usable.credential.certificate.serial != self.signer
+        })
+    }
 }
 
-/// One for each issuer: the change set up to which its kept answers were compared.
-pub(super) fn swept(issuers: usize) -> Vec<AtomicU64> {
-    (0..issuers).map(|_| AtomicU64::new(0)).collect()
+/// An issuer whose kept answers are looked through.
+struct Swept<'a> {
+    served: &'a Served,
+    state: Arc<IssuerState>,
+    /// Where nothing changed in the index, no status did.
+    is_changed: bool,
+}
+
+impl<'a> Swept<'a> {
+    fn new(served: &'a Served, swept: &AtomicU64) -> Self {
+        let state = served.state();
+        let seq = state
+            .level
+            .as_ref()
+            .map_or(0, |level| level.replica.head().seq);
+        Self {
+            served,
+            state,
+            is_changed: swept.swap(seq, Relaxed) != seq,
+        }
+    }
+
+    /// Whether the index in memory says the same; nothing contradicts without one.
+    fn agrees(&self, key: &[u8], entry: &CacheEntry) -> bool {
+        let (true, Some(level)) = (self.is_changed, &self.state.level) else {
+            return true;
+        };
+        let Ok(id) = CertId::read(&mut Reader::new(key)) else {
+            return true;
+        };
+        self.served.status(&id, level.find(&id)) == entry.status
+    }
 }

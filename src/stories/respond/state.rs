@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::stories::replicate;
+use super::{Refused, later};
 use crate::{
     ca::{
         Ca,
@@ -22,23 +22,23 @@ use crate::{
     core::{
         chain::Chain,
         journal::{change_set::ChainHash, replica::Replica},
-        ocsp::{CertId, CertStatus},
+        ocsp::{CertId, CertStatus, Preferred, Request},
         revocation::Status,
         serial::Serial,
         time::Timestamp,
     },
     store::{content::Label, error::DriverError},
-    stories::replicate::LevelError,
+    stories::replicate::{self, LevelError},
 };
 
-/// One issuer, and what is known of it now.
+/// One issuer that is answered for, and what is known of it now.
 #[derive(Debug)]
 pub struct Served {
     /// The issuer.
     pub ca: Ca,
-    known: RwLock<Arc<Known>>,
-    /// Held while what is known is replaced, so that readers never wait for more than the exchange
-    /// of a pointer.
+    state: RwLock<Arc<IssuerState>>,
+    /// Held while the state is replaced, so that readers never wait for more than the exchange of a
+    /// pointer.
     replacing: Mutex<()>,
     introduced: OnceCell<Introduction>,
     looking: Semaphore,
@@ -46,20 +46,29 @@ pub struct Served {
 
 /// What is known of an issuer now.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// The index, and when it was last seen to be level.
-    pub replica: Option<(Replica, Timestamp)>,
+pub struct IssuerState {
+    /// The index; none until it is in memory.
+    pub level: Option<Level>,
     /// What signs, in the order of [`Ca::credentials`].
-    pub held: Vec<Held>,
+    pub credentials: Vec<CredentialState>,
     /// Why the index could not be read the last time.
     index_problem: Option<String>,
     /// Whether the index was read, and is not to be believed.
     is_distrusted: bool,
 }
 
-/// A credential, as far as it is known.
+/// The index in memory, and when it was last seen to be level with its head.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// The index.
+    pub replica: Replica,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What is known of a credential now.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub struct CredentialState {
     /// The newest that could be used.
     pub credential: Option<Arc<Credential>>,
     is_revoked: bool,
@@ -67,6 +76,14 @@ pub struct Held {
     fingerprint: [u8; 32],
     looked_at: Option<Timestamp>,
     problem: Option<String>,
+}
+
+/// A credential that may sign now.
+#[derive(Clone, Copy)]
+pub(super) struct Usable<'a> {
+    /// Its place among the credentials of its issuer.
+    pub(super) place: usize,
+    pub(super) credential: &'a Credential,
 }
 
 /// How a process and an index got to know each other.
@@ -108,28 +125,66 @@ impl Doubt {
     }
 }
 
-impl Known {
-    /// Why the index or a credential could not be read the last time.
-    pub fn problem(&self) -> Option<&str> {
-        let of_credentials = || self.held.iter().find_map(|held| held.problem.as_deref());
-        self.index_problem.as_deref().or_else(of_credentials)
+impl Level {
+    /// Whether it was level no longer than `max_staleness` before `now`.
+    pub fn is_within(&self, max_staleness: Duration, now: Timestamp) -> bool {
+        now.since(self.at) <= max_staleness
     }
 
-    /// The credentials that may sign at `now`, with their places.
-    pub(super) fn usable(&self, now: Timestamp) -> impl Iterator<Item = (usize, &Arc<Credential>)> {
-        let usable = move |held: &Held| {
-            !held.is_revoked
-                && held
-                    .credential
-                    .as_ref()
-                    .is_some_and(|one| one.is_valid(now))
-        };
-        let all = self
-            .held
+    pub(super) fn find(&self, id: &CertId<'_>) -> Option<&Status> {
+        self.replica.get(id.serial.as_ref()?)
+    }
+}
+
+impl IssuerState {
+    /// Why the index or a credential could not be read the last time.
+    pub fn problem(&self) -> Option<&str> {
+        let mut of_credentials = self
+            .credentials
             .iter()
-            .enumerate()
-            .filter(move |(_, held)| usable(held));
-        all.filter_map(|(at, held)| Some((at, held.credential.as_ref()?)))
+            .filter_map(|one| one.problem.as_deref());
+        self.index_problem
+            .as_deref()
+            .or_else(|| of_credentials.next())
+    }
+
+    /// The credentials that may sign at `now`.
+    pub(super) fn usable(&self, now: Timestamp) -> impl Iterator<Item = Usable<'_>> {
+        let all = self.credentials.iter().enumerate();
+        all.filter_map(move |(place, one)| {
+            let credential = one.usable(now)?;
+            Some(Usable { place, credential })
+        })
+    }
+
+    /// RFC 6960 §4.4.7.2: "Select an algorithm specified as a preferred signature algorithm in the
+    /// client request", the dearest that a credential of ours has; otherwise the first credential
+    /// that may sign. None is weaker than another.
+    pub(super) fn signer(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Result<Usable<'_>, Refused> {
+        let mut wishes = request.preferred();
+        wishes
+            .find_map(|wish| self.signer_with(&wish, now))
+            .or_else(|| self.usable(now).next())
+            .ok_or_else(|| later("there is no valid credential"))
+    }
+
+    fn signer_with(&self, wish: &Preferred<'_>, now: Timestamp) -> Option<Usable<'_>> {
+        self.usable(now)
+            .find(|usable| usable.credential.signatory.is(wish))
+    }
+
+    /// A credential that the index lists signs no more.
+    fn mark_revoked(&mut self) {
+        let replica = self.level.as_ref().map(|level| &level.replica);
+        for one in &mut self.credentials {
+            let serial = one.serial();
+            let found = serial.and_then(|serial| replica?.get(&serial));
+            one.is_revoked = found.is_some_and(Status::is_listed);
+        }
     }
 }
 
@@ -141,23 +196,33 @@ const LOOK_ROWS: usize = 10;
 
 impl Served {
     pub(super) fn new(ca: Ca) -> Self {
-        let held = ca.credentials().map(|_| Held::default()).collect();
-        let known = RwLock::new(Arc::new(Known {
-            held,
-            ..Known::default()
-        }));
+        let state = IssuerState {
+            credentials: ca
+                .credentials()
+                .map(|_| CredentialState::default())
+                .collect(),
+            ..IssuerState::default()
+        };
         Self {
             ca,
-            known,
+            state: RwLock::new(Arc::new(state)),
             replacing: Mutex::default(),
             introduced: OnceCell::new(),
             looking: Semaphore::new(LOOKING),
         }
     }
 
+    /// Whether it is the issuer of the certificate that is asked about.
+    pub(super) fn is_named_by(&self, id: &CertId<'_>) -> bool {
+        id.algorithm.is_some_and(|hash| {
+            let issuer = &self.ca.issuer;
+            issuer.is_named_by(hash, id.name_hash, id.key_hash)
+        })
+    }
+
     /// What is known now.
-    pub fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn state(&self) -> Arc<IssuerState> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads on in the index, and looks whether there is another credential. Neither waits for the
@@ -166,46 +231,32 @@ impl Served {
         futures::join!(self.refresh_index(now), self.refresh_credentials(now));
     }
 
-    fn update(&self, change: impl FnOnce(&mut Known)) {
+    fn update(&self, change: impl FnOnce(&mut IssuerState)) {
         let _alone = self
             .replacing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut next = Known::clone(&self.known());
+        let mut next = IssuerState::clone(&self.state());
         change(&mut next);
-        let replica = next.replica.as_ref().map(|(replica, _)| replica);
-        let is_revoked = |serial| {
-            replica
-                .and_then(|replica| replica.get(serial))
-                .is_some_and(Status::is_listed)
-        };
-        for held in &mut next.held {
-            held.is_revoked = held
-                .credential
-                .as_ref()
-                .is_some_and(|one| is_revoked(&one.certificate.serial));
-        }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        next.mark_revoked();
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
 
     /// Reads on in the index.
     pub async fn refresh_index(&self, now: Timestamp) {
-        let level = self.level().await;
-        self.update(|known| match level {
+        let read = self.read_on().await;
+        self.update(|state| match read {
             Ok(replica) => {
                 // Two may look at once; the slower one may have seen less.
-                let newest = known
-                    .replica
-                    .as_ref()
-                    .map_or(0, |(known, _)| known.head().seq);
-                if replica.head().seq >= newest {
-                    known.replica = Some((replica, now));
+                let newest = state.level.as_ref().map(|level| level.replica.head().seq);
+                if newest.is_none_or(|newest| replica.head().seq >= newest) {
+                    state.level = Some(Level { replica, at: now });
                 }
-                (known.index_problem, known.is_distrusted) = (None, false);
+                (state.index_problem, state.is_distrusted) = (None, false);
             }
             Err(doubt) => {
-                known.is_distrusted = matches!(doubt, Doubt::Distrust(_));
-                known.index_problem = Some(doubt.text().to_owned());
+                state.is_distrusted = matches!(doubt, Doubt::Distrust(_));
+                state.index_problem = Some(doubt.text().to_owned());
             }
         });
     }
@@ -213,10 +264,9 @@ impl Served {
     /// Reads on in the index. A process that begins has seen nothing of it yet, so it makes sure
     /// that the index is the one that the CRL on the shelf was made from: one that was emptied or
     /// put back would say `good` of the revoked.
-    async fn level(&self) -> Result<Replica, Doubt> {
-        let known = self.known();
-        if let Some((before, _)) = &known.replica {
-            return Ok(replicate::level(&self.ca, Some(before)).await?);
+    async fn read_on(&self) -> Result<Replica, Doubt> {
+        if let Some(before) = &self.state().level {
+            return Ok(replicate::level(&self.ca, Some(&before.replica)).await?);
         }
         let introduction = self.introduction().await?;
         let replica = replicate::level(&self.ca, None).await?;
@@ -227,27 +277,26 @@ impl Served {
 
     /// Made once, by whoever comes first.
     async fn introduction(&self) -> Result<&Introduction, Doubt> {
-        let introduce = || async {
-            let label = self.ca.shelf.current_label().await?;
-            self.remembers(label.as_ref()).await?;
-            let first = self.ca.index.journal(&self.ca.name, 0, 1).await?;
-            if first
-                .iter()
-                .any(|linked| linked.prev != ChainHash::genesis(&self.ca.issuer.spki_hash()))
-            {
-                return Err(Doubt::Distrust(
-                    "the journal belongs to another key".to_owned(),
-                ));
-            }
-            let seq = self
-                .ca
-                .index
-                .head(&self.ca.name)
-                .await?
-                .map_or(0, |head| head.value.seq);
-            Ok(Introduction { label, seq })
-        };
-        self.introduced.get_or_try_init(introduce).await
+        self.introduced.get_or_try_init(|| self.introduce()).await
+    }
+
+    async fn introduce(&self) -> Result<Introduction, Doubt> {
+        let label = self.ca.shelf.current_label().await?;
+        self.remembers(label.as_ref()).await?;
+        let genesis = ChainHash::genesis(&self.ca.issuer.spki_hash());
+        let first = self.ca.index.journal(&self.ca.name, 0, 1).await?;
+        if first.iter().any(|linked| linked.prev != genesis) {
+            let what = "the journal belongs to another key";
+            return Err(Doubt::Distrust(what.to_owned()));
+        }
+        let seq = self.newest().await?;
+        Ok(Introduction { label, seq })
+    }
+
+    /// The newest change set that the head tells of.
+    async fn newest(&self) -> Result<u64, DriverError> {
+        let head = self.ca.index.head(&self.ca.name).await?;
+        Ok(head.map_or(0, |head| head.value.seq))
     }
 
     async fn remembers(&self, label: Option<&Label>) -> Result<(), Doubt> {
@@ -264,42 +313,34 @@ impl Served {
     /// the journal, the head and the rows in one transaction, so a row is as true as the journal.
     /// That the index is ours and did not go back, the introduction and the head say, which is read
     /// after the rows.
-    pub(super) async fn look_up(&self, mut serials: Vec<Serial>) -> Result<Vec<Status>, String> {
-        if self.known().is_distrusted {
-            return Err("the index is not to be trusted".to_owned());
+    pub(super) async fn look_up(&self, mut serials: Vec<Serial>) -> Result<Vec<Status>, Refused> {
+        let state = self.state();
+        if state.is_distrusted {
+            return Err(later("the index is not to be trusted"));
         }
         if serials.len() > LOOK_ROWS {
-            return Err(
-                "the index is being read, and so many certificates are not looked up one by one"
-                    .to_owned(),
-            );
+            return Err(later(
+                "the index is being read, and so many certificates are not looked up one by one",
+            ));
         }
         let Ok(_permit) = self.looking.try_acquire() else {
-            return Err(
-                "the index is being read, and too many requests look into it meanwhile".to_owned(),
-            );
+            return Err(later(
+                "the index is being read, and too many requests look into it meanwhile",
+            ));
         };
-        serials.extend(
-            self.known()
-                .held
-                .iter()
-                .filter_map(|held| Some(held.credential.as_ref()?.certificate.serial)),
-        );
+        serials.extend(state.credentials.iter().filter_map(CredentialState::serial));
         match timeout(LOOK_TIME, self.rows(serials)).await {
-            Ok(rows) => rows.map_err(|doubt| doubt.text().to_owned()),
-            Err(_) => Err(format!("the index did not answer within {LOOK_TIME:?}")),
+            Ok(rows) => rows.map_err(|doubt| later(doubt.text())),
+            Err(_) => Err(later(&format!(
+                "the index did not answer within {LOOK_TIME:?}"
+            ))),
         }
     }
 
     async fn rows(&self, serials: Vec<Serial>) -> Result<Vec<Status>, Doubt> {
         let introduction = self.introduction().await?;
         let rows = self.ca.index.statuses(&self.ca.name, serials).await?;
-        let seq = self
-            .ca
-            .index
-            .head(&self.ca.name)
-            .await?
-            .map_or(0, |head| head.value.seq);
+        let seq = self.newest().await?;
         if seq < introduction.seq || rows.iter().any(|row| row.seq() > seq) {
             return Err(Doubt::Distrust("the index went back".to_owned()));
         }
@@ -309,15 +350,18 @@ impl Served {
     /// Looks whether there are other credentials.
     pub async fn refresh_credentials(&self, now: Timestamp) {
         for (at, (_, place)) in self.ca.credentials().enumerate() {
-            let known = self.known();
-            let Some(held) = known.held.get(at).filter(|held| held.is_due(place, now)) else {
+            let state = self.state();
+            let Some(known) = state.credentials.get(at) else {
                 continue;
             };
-            let mut next = held.clone();
+            if !known.is_due(place, now) {
+                continue;
+            }
+            let mut next = known.clone();
             next.look(place, &self.ca, now).await;
-            self.update(|known| {
-                if let Some(held) = known.held.get_mut(at) {
-                    *held = next;
+            self.update(|state| {
+                if let Some(known) = state.credentials.get_mut(at) {
+                    *known = next;
                 }
             });
         }
@@ -345,19 +389,23 @@ impl Served {
     }
 }
 
-impl Held {
+impl CredentialState {
+    fn serial(&self) -> Option<Serial> {
+        Some(self.credential.as_ref()?.certificate.serial)
+    }
+
+    /// The credential, if it may sign at `now`.
+    fn usable(&self, now: Timestamp) -> Option<&Credential> {
+        let credential = self.credential.as_deref()?;
+        (!self.is_revoked && credential.is_valid(now)).then_some(credential)
+    }
+
     /// A vault is not asked every few seconds, unless there is no good credential.
     fn is_due(&self, place: &Credentials, now: Timestamp) -> bool {
         const AGAIN: Duration = Duration::from_secs(5);
-        let is_good = !self.is_revoked
-            && self
-                .credential
-                .as_ref()
-                .is_some_and(|credential| credential.is_valid(now));
-        let every = if is_good {
-            place.look_every()
-        } else {
-            place.look_every().min(AGAIN)
+        let every = match self.usable(now) {
+            Some(_) => place.look_every(),
+            None => place.look_every().min(AGAIN),
         };
         self.looked_at.is_none_or(|at| now.since(at) >= every)
     }
@@ -380,10 +428,8 @@ impl Held {
                     (Some(Arc::new(credential)), fingerprint, None);
             }
             Err(error) => {
-                self.problem = Some(format!(
-                    "couldn't use the OCSP credential: {}",
-                    Chain(&error)
-                ))
+                let error = Chain(&error);
+                self.problem = Some(format!("couldn't use the OCSP credential: {error}"));
             }
         }
     }

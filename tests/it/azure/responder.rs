@@ -39,14 +39,14 @@ fn an_outage_of_the_index_is_ridden_out_until_max_staleness_and_then_it_is_try_l
             .cloud
             .fail("* *.table.* *", Fault::Unreached, usize::MAX);
         served.refresh(at(start + 5)).await;
-        assert!(served.known().problem().is_some());
+        assert!(served.state().problem().is_some());
         for second in 0..30 {
             let is_fresh = second <= 10;
             assert_eq!(
-                said(&responder.ask(&good, at(start + second)).await),
+                said(&responder.respond(&good, at(start + second)).await),
                 is_fresh.then_some(Status::Good)
             );
-            let answer = said(&responder.ask(&revoked, at(start + second)).await);
+            let answer = said(&responder.respond(&revoked, at(start + second)).await);
             assert_eq!(
                 matches!(answer, Some(Status::Revoked(..))),
                 is_fresh,
@@ -56,13 +56,13 @@ fn an_outage_of_the_index_is_ridden_out_until_max_staleness_and_then_it_is_try_l
         // A process that begins in the outage says nothing either.
         let other = Responder::new(vec![deployment.ca().await.unwrap()]);
         other.issuers()[0].refresh(at(start)).await;
-        assert_eq!(said(&other.ask(&good, at(start)).await), None);
+        assert_eq!(said(&other.respond(&good, at(start)).await), None);
         deployment.cloud.heal();
         for responder in [&responder, &other] {
             responder.issuers()[0].refresh(at(start + 40)).await;
-            assert_eq!(responder.issuers()[0].known().problem(), None);
+            assert_eq!(responder.issuers()[0].state().problem(), None);
             assert_eq!(
-                said(&responder.ask(&good, at(start + 41)).await),
+                said(&responder.respond(&good, at(start + 41)).await),
                 Some(Status::Good)
             );
         }
@@ -95,14 +95,14 @@ fn a_process_answers_while_its_first_look_at_the_journal_takes_long() {
         let mut answer = None;
         while answer.is_none() && !reading.is_finished() {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            answer = said(&responder.ask(&revoked, at(start)).await);
+            answer = said(&responder.respond(&revoked, at(start)).await);
         }
         assert!(matches!(answer, Some(Status::Revoked(..))), "{answer:?}");
         assert_eq!(
-            said(&responder.ask(&good, at(start)).await),
+            said(&responder.respond(&good, at(start)).await),
             Some(Status::Good)
         );
-        assert!(!reading.is_finished() && responder.issuers()[0].known().replica.is_none());
+        assert!(!reading.is_finished() && responder.issuers()[0].state().level.is_none());
         // A store that does not answer is not waited for.
         deployment.cloud.fail(
             &format!("GET *.table.* *{ISSUER}*"),
@@ -110,12 +110,12 @@ fn a_process_answers_while_its_first_look_at_the_journal_takes_long() {
             1,
         );
         let waiting =
-            tokio::time::timeout(Duration::from_secs(5), responder.ask(&good, at(start))).await;
+            tokio::time::timeout(Duration::from_secs(5), responder.respond(&good, at(start))).await;
         assert_eq!(said(&waiting.expect("an answer in time")), None);
         reading.await.unwrap();
-        assert!(responder.issuers()[0].known().replica.is_some());
+        assert!(responder.issuers()[0].state().level.is_some());
         assert_eq!(
-            said(&responder.ask(&good, at(start)).await),
+            said(&responder.respond(&good, at(start)).await),
             Some(Status::Good)
         );
     });

@@ -213,7 +213,7 @@ fn ocsp_ends_with_the_ca() {
     let asked = request(&[site.issuer_id().usual("0a01")], None);
     for (time, is_answered) in [(end - 30, true), (end + 30, false)] {
         block_on(responder.issuers()[0].refresh(at(time)));
-        let answer = responder.respond(&asked, at(time));
+        let answer = block_on(responder.respond(&asked, at(time)));
         assert_eq!(
             matches!(answer, Answer::Signed(_)),
             is_answered,

@@ -163,11 +163,11 @@ async fn publish_scope(
         .map_err(PublishError::Check)?;
 
     let label = bookkeeping::label(&checked, replica);
-    let archived = ca.shelf.archive(&checked, label.clone()).await;
+    let archived = ca.shelf.archive(&checked, label).await;
     archived.map_err(PublishError::Store)?;
     // The commit point: relying parties see the old CRL before it, and the new one after it.
     let version = observed.shelf_version.clone();
-    match ca.shelf.publish(&checked, label.clone(), version).await {
+    match ca.shelf.publish(&checked, label, version).await {
         Err(error) if error.kind == ErrorKind::Conflict => return Ok(Issued::LostRace),
         replaced => replaced.map_err(PublishError::Replace)?,
     }

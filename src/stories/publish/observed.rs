@@ -124,7 +124,7 @@ impl<'a> Observed<'a> {
             (Some(found), Some(published)) if found.sha256 == published.sha256 => {
                 Last::OnShelf(found.made_from(published))
             }
-            (on_shelf, _) => look.into_the_archive(on_shelf).await?,
+            (on_shelf, _) => look.look_into_archive(on_shelf).await?,
         };
         if let Last::OnShelf(found) | Last::FromArchive(found) = &mut last {
             found.locate(ca).await?;
@@ -307,7 +307,7 @@ impl Look<'_> {
     }
 
     /// The archive's newest CRL stands in where the shelf's is not ours, is missing, or is older.
-    async fn into_the_archive(&mut self, shelf: Option<Found>) -> Result<Last, PublishError> {
+    async fn look_into_archive(&mut self, shelf: Option<Found>) -> Result<Last, PublishError> {
         let shelf = match shelf {
             Some(found) => self.in_its_place(found).await?,
             None => None,

@@ -189,7 +189,7 @@ pub enum PublishError {
     #[error("write down what was accepted")]
     Accept(#[from] RevokeError),
     #[error("delta CRL")]
-    Delta(#[source] Box<PublishError>),
+    Delta(#[source] Box<Self>),
     #[error("renew the OCSP credential")]
     Credential(#[from] RenewError),
 }

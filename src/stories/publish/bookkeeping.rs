@@ -74,11 +74,11 @@ async fn confirm(
         let number = row.map_or(number, |row| row.number.max(number));
         let row = ScopeRow {
             number,
-            published: Some(*published),
+            published: Some(published.clone()),
         };
         match ca
             .index
-            .put_row(&ca.name, scope, row, version.clone())
+            .put_row(&ca.name, scope, row.clone(), version.clone())
             .await
         {
             Err(error) if error.kind == ErrorKind::Conflict => {}

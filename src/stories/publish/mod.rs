@@ -469,13 +469,13 @@ async fn issue(
 
     let label = bookkeeping::label(&checked, replica);
     ca.shelf
-        .archive(&checked, label)
+        .archive(&checked, label.clone())
         .await
         .map_err(PublishError::Store)?;
     // The commit point: relying parties see the old CRL before it, and the new one after it.
     match ca
         .shelf
-        .publish(&checked, label, world.version.clone())
+        .publish(&checked, label.clone(), world.version.clone())
         .await
     {
         Err(error) if error.kind == ErrorKind::Conflict => return Ok(Issued::Lost),
@@ -511,7 +511,7 @@ struct Line {
 impl Line {
     fn of(world: &World<'_>) -> Self {
         Self {
-            row: world.row,
+            row: world.row.clone(),
             version: world.row_version.clone(),
             number: None,
         }
@@ -545,7 +545,7 @@ impl Pass<'_> {
             PublishError::Plan("the CRL number cannot rise above 2^64 - 1".to_owned())
         })?;
         if !self.options.dry_run {
-            let published = self.line.row.as_ref().and_then(|row| row.published);
+            let published = self.line.row.as_ref().and_then(|row| row.published.clone());
             let row = ScopeRow { number, published };
             let (index, name) = (&self.ca.index, &self.ca.name);
             match index

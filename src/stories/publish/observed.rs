@@ -233,7 +233,7 @@ impl<'a> World<'a> {
                 self.found = Some(archived);
             }
         }
-        self.label = self.found.as_ref().and_then(|found| found.label);
+        self.label = self.found.as_ref().and_then(|found| found.label.clone());
         Ok(())
     }
 
@@ -273,7 +273,7 @@ impl<'a> World<'a> {
         let Some(label) = base.label else {
             return Ok(None);
         };
-        let remembered = replicate::remembers(&self.ca, &label)
+        let remembered = replicate::remembers(self.ca, &label)
             .await
             .map_err(|error| PublishError::Index(error.into()))?;
         let is_young = base.crl.previous(None).is_some_and(|base| {

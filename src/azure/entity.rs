@@ -422,6 +422,41 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoints_row_is_read_back_and_has_the_properties_of_a_crls() {
+        let row = CheckpointRow {
+            seq: 512,
+            hash: ChainHash::from_octets([1; 32]),
+            sha256: Digest::of(b"a checkpoint"),
+            before: Some(256),
+            written_at: Timestamp::EPOCH,
+        };
+        for row in [
+            row,
+            CheckpointRow {
+                before: None,
+                ..row
+            },
+        ] {
+            let written = checkpoint_row(&row);
+            assert_eq!(checkpoint(&written), Ok(row));
+            let as_a_crls = scope(&written).unwrap();
+            assert_eq!(as_a_crls.number.get(), row.before.unwrap_or(0));
+            assert_eq!(scope_row(&as_a_crls), written);
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_no_status_is_an_error_that_names_it() {
+        let serial = Serial::from_random([7; 16]);
+        let status = Status::valid(serial, None, 1);
+        let mut row = status_row(&status);
+        assert_eq!(super::status(&row, serial), Ok(status));
+        row.insert("State".to_owned(), "revoked".into());
+        let error = super::status(&row, serial).unwrap_err();
+        assert!(error.contains(&format!("status row {serial}")), "{error}");
+    }
+
+    #[test]
     fn the_services_limits_are_ours() {
         let base = Url::parse("https://a.table.core.windows.net/revocations?sig=x").unwrap();
         let many: Vec<_> = (0..101).map(|at| operation(&at.to_string())).collect();

@@ -239,7 +239,7 @@ pub async fn raise_number(ca: &Ca, floor: CrlNumber) -> Result<(), DriverError> 
         let found = ca.index.row(&ca.name, Scope::Full).await?;
         let expected = Versioned::expected(found.as_ref());
         let row = found.map(|found| found.value);
-        if row.is_some_and(|row| row.number >= floor) {
+        if row.as_ref().is_some_and(|row| row.number >= floor) {
             return Ok(());
         }
         let row = ScopeRow {

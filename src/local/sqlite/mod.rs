@@ -372,3 +372,39 @@ fn driver_error(operation: String, error: rusqlite::Error) -> DriverError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{digest::Digest, journal::change_set::ChainHash, time::Timestamp};
+
+    #[tokio::test]
+    async fn a_checkpoints_row_is_replaced_only_as_it_was_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::open(&dir.path().join("index.sqlite")).unwrap();
+        assert_eq!(sqlite.checkpoint("a").await.unwrap(), None);
+        let first = CheckpointRow {
+            seq: 256,
+            hash: ChainHash::from_octets([1; 32]),
+            sha256: Digest::of(b"a checkpoint"),
+            before: None,
+            written_at: Timestamp::EPOCH,
+        };
+        let put = |row, expected| sqlite.put_checkpoint("a", row, expected);
+        let version = put(first, Version::Absent).await.unwrap();
+        let found = sqlite.checkpoint("a").await.unwrap().unwrap();
+        assert_eq!((found.value, &found.version), (first, &version));
+        let second = CheckpointRow {
+            seq: 512,
+            before: Some(256),
+            ..first
+        };
+        let lost = put(second, Version::Absent).await.unwrap_err();
+        assert_eq!(lost.kind, ErrorKind::Conflict);
+        put(second, version).await.unwrap();
+        let found = sqlite.checkpoint("a").await.unwrap().unwrap();
+        assert_eq!(found.value, second);
+        assert_eq!(sqlite.checkpoint("b").await.unwrap(), None);
+        assert_eq!(sqlite.row("a", Scope::Full).await.unwrap(), None);
+    }
+}

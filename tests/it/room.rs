@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -79,4 +80,18 @@ fn readme_lists_every_setting_with_its_default() {
         };
         assert_eq!(row[1], written, "the default of {}", setting.key);
     }
+}
+
+/// What a test prints that passes is shown to nobody, so this is written.
+#[test]
+fn what_cargo_test_leaves_out_is_told_and_run_by_ci() {
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run")).unwrap();
+    let [minutes, foreign] =
+        ["--include-ignored", "--test foreign"].map(|words| script.contains(words));
+    assert!(minutes && foreign, "{script}");
+    let left_out = "NOT RUN HERE: what needs other people's software (`cargo test --test \
+                    foreign`), and what takes a minute \
+                    by itself (`cargo test --test it -- --ignored`). `.ci/run` installs what they \
+                    need and runs all of it.";
+    writeln!(std::io::stderr(), "\n{left_out}\n").unwrap();
 }

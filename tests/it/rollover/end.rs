@@ -10,7 +10,9 @@ use rescind::{
 };
 
 use super::{NEXT, crl_of, renew, rolled_over};
-use crate::support::{ISSUER, Plan, Site, at, block_on, crl::Crl, der, now, ocsp::request, pki};
+use crate::support::{
+    ISSUER, Plan, Site, at, block_on, crl::Crl, der, judge::crl_verifies, now, ocsp::request, pki,
+};
 
 const DAY: u64 = 24 * 3600;
 const FINAL: &str = "[issuer.crl]\nfinal_validity = \"365d\"\n";
@@ -68,21 +70,7 @@ fn the_last_crls_are_made_before_the_end_and_outlive_it() {
         (2, end + 365 * DAY)
     );
     assert!(der::seconds(&last.this_update.1) <= end);
-    let args = [
-        "crl",
-        "-inform",
-        "DER",
-        "-in",
-        &format!("data/shelf/{ISSUER}.crl"),
-        "-CAfile",
-        "ca.pem",
-        "-noout",
-    ];
-    assert!(
-        pki::openssl_ok(site.dir(), &args)
-            .stderr
-            .contains("verify OK")
-    );
+    crl_verifies(&site.crl_bytes(), &site.ca_der());
 }
 
 /// The last full CRL names a delta CRL that clients go on to fetch, so that one must last as well.
@@ -231,7 +219,7 @@ fn the_last_credential_ends_with_the_ca_and_is_left_alone() {
         || std::fs::read_to_string(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap();
     let last = credential();
     let problems = |time: u64| {
-        let found = block_on(health::status(&site.ca(), at(time))).found;
+        let found = block_on(status::status(&site.ca(), at(time))).found;
         found
             .iter()
             .filter(|one| matches!(one, Problem::Credential(_)))
@@ -282,7 +270,7 @@ fn a_last_crl_is_late_like_any_other_and_after_the_end_not_at_all() {
     let end = end(&site);
     pass(&site, end - 6 * DAY).unwrap();
     let late = |time: u64| {
-        let found = block_on(health::status(&site.ca(), at(time))).found;
+        let found = block_on(status::status(&site.ca(), at(time))).found;
         let late = found.iter().filter(|one| matches!(one, Problem::Late(_)));
         late.map(ToString::to_string).collect::<Vec<_>>()
     };

@@ -55,7 +55,7 @@ pub struct Content {
 /// Metadata of a CRL.
 ///
 /// *Warning:* stored state.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Label {
     /// Its number.
     pub number: CrlNumber,

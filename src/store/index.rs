@@ -21,7 +21,7 @@ use crate::core::{
 /// The last CRL of one scope, and the number reserved for the next.
 ///
 /// *Warning:* stored state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScopeRow {
     /// The highest number reserved or imported. Reserved before signing, so no number is ever used
     /// twice.
@@ -41,7 +41,7 @@ impl ScopeRow {
 }
 
 /// The last CRL that reached the shelf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The change set its index was level with.
     pub seq: u64,

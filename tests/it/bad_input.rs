@@ -3,57 +3,13 @@
 use std::{fs, process::Command};
 
 use crate::support::{
-    ISSUER, Output, Plan, Site, at, now,
-    pki::{self, Key, openssl_ok},
+    ISSUER, Output, Plan, Site, at,
+    complaint::{REFUSED, USAGE, complains, refused, says, site},
+    keys::ENCRYPTED,
+    now,
+    ocsp::Hash,
+    pki::{self, Extension, Key, Strings, Usage},
 };
-
-/// Refused or failed; usage or configuration.
-pub const REFUSED: i32 = 1;
-pub const USAGE: i32 = 2;
-
-/// A site with something to lose: a revoked and a held serial on a published CRL.
-pub fn site() -> Site {
-    let site = Site::new();
-    site.revoke("0b", "keyCompromise");
-    site.revoke("0c", "certificateHold");
-    site.publish(&[]);
-    site
-}
-
-/// One message that has all `words`, and this exit code.
-pub fn complains(output: &Output, code: i32, words: &[&str]) {
-    assert_eq!(output.code, code, "{words:?}: {output:?}");
-    assert_eq!(
-        output.stderr.trim_end().lines().count(),
-        1,
-        "not one message: {words:?}: {output:?}"
-    );
-    says(output, words);
-}
-
-pub fn says(output: &Output, words: &[&str]) {
-    assert!(
-        !output.stderr.contains("panicked") && !output.stderr.contains("RUST_BACKTRACE"),
-        "{output:?}"
-    );
-    for word in words {
-        assert!(
-            output.stderr.contains(word),
-            "{word:?} is not said: {output:?}"
-        );
-    }
-}
-
-/// Runs a command that must be refused, and change nothing.
-pub fn refused(site: &Site, args: &[&str], code: i32, words: &[&str]) {
-    let before = site.snapshot();
-    let output = site.run(args);
-    complains(&output, code, words);
-    assert!(
-        site.snapshot() == before,
-        "{args:?} changed something: {output:?}"
-    );
-}
 
 #[test]
 fn bad_revocations_are_refused_and_change_nothing() {
@@ -390,18 +346,6 @@ fn missing_configuration_is_named() {
 fn key_that_does_not_fit_the_certificate_publishes_nothing() {
     let site = site();
     let good = Key::P256.shared();
-    let encrypted = {
-        let args = [
-            "pkcs8",
-            "-topk8",
-            "-in",
-            "ca.key.pem",
-            "-passout",
-            "pass:secret",
-        ];
-        openssl_ok(site.dir(), &args).stdout
-    };
-    let public = openssl_ok(site.dir(), &["pkey", "-in", "ca.key.pem", "-pubout"]).stdout;
     for (key, words) in [
         (Key::P256.generate(), &["not that of the certificate"][..]),
         (
@@ -412,8 +356,8 @@ fn key_that_does_not_fit_the_certificate_publishes_nothing() {
             Key::Rsa2048.shared().to_owned(),
             &["not that of the certificate"],
         ),
-        (encrypted, &["encrypted"]),
-        (public, &["private key"]),
+        (ENCRYPTED.to_owned(), &["encrypted"]),
+        (pki::public_key(good), &["private key"]),
         ("nonsense".to_owned(), &["private key"]),
         (good[..good.len() / 2].to_owned(), &["private key"]),
     ] {
@@ -442,24 +386,26 @@ fn refused_to_publish(site: &Site, words: &[&str]) {
 fn certificate_that_may_not_sign_crls_is_a_usage_error() {
     let site = site();
     let ca = fs::read(site.path("ca.pem")).unwrap();
-    let no_ski = "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n\
-                  subjectKeyIdentifier = none\n";
+    let (ca_only, crl_sign) = ([Usage::KeyCertSign], [Usage::CrlSign]);
     for (extensions, word) in [
         (
-            "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, \
-             keyCertSign\nsubjectKeyIdentifier = hash\n",
+            &[
+                Extension::Ca(true),
+                Extension::KeyUsage(&ca_only),
+                Extension::SubjectKeyId,
+            ][..],
             "cRLSign",
         ),
+        (&[Extension::Ca(true), Extension::SubjectKeyId], "cRLSign"),
         (
-            "basicConstraints = critical, CA:TRUE\nsubjectKeyIdentifier = hash\n",
-            "cRLSign",
-        ),
-        (
-            "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, \
-             cRLSign\nsubjectKeyIdentifier = hash\n",
+            &[
+                Extension::Ca(false),
+                Extension::KeyUsage(&crl_sign),
+                Extension::SubjectKeyId,
+            ],
             "CA",
         ),
-        (no_ski, "subject key identifier"),
+        (&pki::CA_EXTENSIONS[..2], "subject key identifier"),
     ] {
         let cert = pki::Cert {
             subject: "/C=DE/O=Contoso/CN=Test CA",
@@ -471,7 +417,7 @@ fn certificate_that_may_not_sign_crls_is_a_usage_error() {
             &site.path("ca.key.pem"),
             &site.path("ca.pem"),
             cert,
-            "utf8only",
+            Strings::Utf8,
         );
         refused(&site, &["publish", "--force"], USAGE, &["ca.pem", word]);
         refused(
@@ -516,7 +462,7 @@ fn index_of_another_key_is_refused() {
         &site.path("ca.key.pem"),
         &site.path("ca.pem"),
         cert,
-        "utf8only",
+        Strings::Utf8,
     );
     let words = ["another key", "name of its own"];
     refused(
@@ -537,9 +483,9 @@ fn index_of_another_key_is_refused() {
 #[test]
 fn certificate_signed_with_another_hash_than_the_curves_is_known_as_ours() {
     for (key, hash) in [
-        (Key::P384, "-sha256"),
-        (Key::P521, "-sha256"),
-        (Key::P256, "-sha384"),
+        (Key::P384, Hash::Sha256),
+        (Key::P521, Hash::Sha256),
+        (Key::P256, Hash::Sha384),
     ] {
         let site = Plan {
             key,
@@ -547,29 +493,16 @@ fn certificate_signed_with_another_hash_than_the_curves_is_known_as_ours() {
         }
         .build();
         site.leaf("usual", "0a");
-        let mut args = vec![
-            "x509",
-            "-new",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key.pem",
-            "-force_pubkey",
-            "leaf.pub",
-            hash,
-        ];
-        args.extend([
-            "-subj",
-            "/CN=leaf",
-            "-days",
-            "9",
-            "-set_serial",
-            "0x0b",
-            "-out",
-            "leaf.pem",
-        ]);
-        openssl_ok(site.dir(), &args);
+        let [ca, signer, leaf, out] =
+            ["ca.pem", "ca.key.pem", "leaf.key", "leaf.pem"].map(|name| site.path(name));
+        let cert = pki::Cert {
+            subject: "/CN=leaf",
+            serial: "0b",
+            days: 9,
+            extensions: &[],
+        };
+        pki::issue_with((&ca, &signer), hash, &leaf, &out, cert);
         let output = site.run(&["revoke", "--issuer", ISSUER, "--cert", "leaf.pem"]);
-        assert_eq!(output.code, 0, "{key:?} {hash}: {output:?}");
+        assert_eq!(output.code, 0, "{key:?} {hash:?}: {output:?}");
     }
 }

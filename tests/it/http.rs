@@ -1,6 +1,6 @@
 //! HTTP beside OCSP: CRLs and CA certificates, the API, health, metrics, shutdown.
 
-use std::{fs::File, process::Command, sync::Arc, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use rescind::{
     server::{
@@ -364,14 +364,11 @@ fn api_refuses_bad_calls_with_a_problem_document_and_changes_nothing() {
 #[test]
 fn server_ends_gracefully_when_asked() {
     let (_site, mut server) = serving("");
-    let id = server.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-s", "TERM", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&server.child),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
     let status = poll(Duration::from_secs(10), "the end", || {
         server.child.try_wait().unwrap()
     });

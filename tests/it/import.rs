@@ -1,55 +1,37 @@
 //! Taking over another CA's revocations: a real CRL, a generated one of the same size and shape,
 //! and hostile ones.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use rescind::stories::respond::{Answer, Responder};
 
 use crate::support::{
-    ISSUER, Plan, Site, at, block_on, now,
-    ocsp::{self, Status},
-    pki::{Key, openssl_ok},
+    ISSUER, Plan, Site, at, block_on,
+    crl::{AKI, CRL_NUMBER, Crl, Entry, IDP, REASON},
+    der,
+    keys::Private,
+    now,
+    ocsp::{self, Hash, Status},
+    pem,
+    pki::{self, Key},
+    stories::amazon,
 };
 
-/// A real CA's CRL and certificate, if they are where the project's data are kept.
-fn amazon() -> Option<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/amazon");
-    let file = |name: &str| folder.join(name).into_os_string().into_string().unwrap();
-    let (crl, ca) = (file("r2m02.crl"), file("r2m02.cer"));
-    if Path::new(&crl).exists() {
-        return Some((crl, ca));
-    }
-    println!(
-        "NOT TESTED: the real CRL {crl} is not there; a generated one of its size and shape is \
-         tested instead"
-    );
-    None
-}
+// CRLReasons (RFC 5280 §5.3.1).
+const KEY_COMPROMISE: u8 = 1;
+const AFFILIATION_CHANGED: u8 = 3;
+const SUPERSEDED: u8 = 4;
+const HOLD: u8 = 6;
+const REMOVED: u8 = 8;
 
-/// What OpenSSL reads in a DER CRL: date, reason and invalidity date by serial.
-fn openssl_text(site: &Site, crl: &str) -> BTreeMap<String, Vec<String>> {
-    let text = openssl_ok(
-        site.dir(),
-        &["crl", "-inform", "DER", "-in", crl, "-noout", "-text"],
-    )
-    .stdout;
-    let mut found = BTreeMap::new();
-    let mut entry: Option<(String, Vec<String>)> = None;
-    for line in text.lines().map(str::trim) {
-        if let Some(serial) = line.strip_prefix("Serial Number: ") {
-            found.extend(entry.replace((serial.to_owned(), vec![])));
-        } else if line.starts_with("Signature Algorithm:") {
-            found.extend(entry.take());
-        } else if let Some((_, facts)) = &mut entry {
-            facts.push(line.to_owned());
-        }
-    }
-    found
+/// A CRL's entries by serial.
+type Entries = BTreeMap<String, Entry>;
+
+fn entries(crl: &Crl) -> Entries {
+    crl.list()
+        .iter()
+        .map(|entry| (entry.hex(), entry.clone()))
+        .collect()
 }
 
 fn import(crl: &str, ca: &str) -> Vec<String> {
@@ -77,9 +59,9 @@ fn run(site: &Site, args: &[String], more: &[&str]) -> crate::support::Output {
 }
 
 /// Takes `crl` over whole, and holds what is published against it.
-fn takes_over(site: &Site, crl: &str, ca: &str, number: u64) -> BTreeMap<String, Vec<String>> {
+fn takes_over(site: &Site, crl: &str, ca: &str, number: u64) -> Entries {
     const COUNT: usize = 14_102;
-    let wanted = openssl_text(site, crl);
+    let wanted = entries(&Crl::read(&fs::read(crl).unwrap()));
     assert_eq!(wanted.len(), COUNT);
 
     let dry = run(site, &import(crl, ca), &["--dry-run", "--json"]);
@@ -93,7 +75,7 @@ fn takes_over(site: &Site, crl: &str, ca: &str, number: u64) -> BTreeMap<String,
     );
 
     site.publish(&[]);
-    let published = openssl_text(site, site.shelf(".crl").to_str().unwrap());
+    let published = entries(&site.crl());
     assert!(
         published == wanted,
         "serials, dates or reasons are not those of the CRL that was imported"
@@ -120,19 +102,8 @@ fn takes_over(site: &Site, crl: &str, ca: &str, number: u64) -> BTreeMap<String,
     wanted
 }
 
-/// The date of an entry, as OpenSSL prints it, in RFC 3339.
-fn date(facts: &[String]) -> String {
-    let text = facts[0].strip_prefix("Revocation Date: ").unwrap();
-    let parts: Vec<_> = text.split_whitespace().collect();
-    let months = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let month = months.iter().position(|month| *month == parts[0]).unwrap() + 1;
-    format!("{}-{month:02}-{:0>2}T{}Z", parts[3], parts[1], parts[2])
-}
-
 /// Asks OCSP about every serial, `together` in one request.
-fn ocsp_answers_all(site: &Site, wanted: &BTreeMap<String, Vec<String>>, together: usize) {
+fn ocsp_answers_all(site: &Site, wanted: &Entries, together: usize) {
     let responder = Responder::new(vec![site.ca()]);
     block_on(responder.issuers()[0].refresh(at(now())));
     let issuer = site.issuer_id();
@@ -149,13 +120,16 @@ fn ocsp_answers_all(site: &Site, wanted: &BTreeMap<String, Vec<String>>, togethe
         };
         let singles = ocsp::Basic::read(&signed.der).singles;
         assert_eq!(singles.len(), ids.len());
-        for ((id, single), (serial, facts)) in ids.iter().zip(&singles).zip(chunk) {
+        for ((id, single), (serial, entry)) in ids.iter().zip(&singles).zip(chunk) {
             assert_eq!(single.cert_id, *id, "{serial}");
             let Status::Revoked(at, reason) = &single.status else {
                 panic!("{serial}: {single:?}")
             };
-            assert_eq!(*at, date(facts), "{serial}");
-            assert_eq!(reason.is_some(), facts.len() > 1, "{serial}");
+            assert_eq!(
+                (at, *reason),
+                (&der::rfc3339(&entry.revoked_at.1), entry.reason()),
+                "{serial}"
+            );
         }
     }
 }
@@ -173,10 +147,7 @@ fn real_crl_as_pem_is_the_same() {
     let Some((crl, ca)) = amazon() else { return };
     let site = Site::new();
     let pem = site.file("r2m02.crl.pem");
-    openssl_ok(
-        site.dir(),
-        &["crl", "-inform", "DER", "-in", &crl, "-out", &pem],
-    );
+    fs::write(&pem, pem::write("X509 CRL", &fs::read(&crl).unwrap())).unwrap();
     let done = run(&site, &import(&pem, &ca), &["--json"]);
     assert_eq!(
         (done.code, done.json()["changed"].as_u64()),
@@ -189,7 +160,7 @@ fn real_crl_as_pem_is_the_same() {
     );
 }
 
-/// Another CA, and what `openssl ca -gencrl` needs to make its CRLs.
+/// Another CA, whose CRLs are to be taken over.
 struct OldCa {
     site: Site,
 }
@@ -208,50 +179,50 @@ impl OldCa {
         self.site.file("ca.pem")
     }
 
-    /// A CRL of `index`, the lines of an `index.txt`, with a number in hexadecimal and more
-    /// extensions.
-    fn crl(&self, name: &str, index: &str, number: &str, extensions: &str) -> String {
-        let site = &self.site;
-        let config = format!(
-            "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = number\ndefault_md = \
-             sha256\n\
-             crl_extensions = x\n[x]\nauthorityKeyIdentifier = keyid\n{extensions}"
+    /// A CRL of these entries with this number, and with more extensions.
+    fn crl(&self, name: &str, entries: &[Vec<u8>], number: u64, more: &[Vec<u8>]) -> String {
+        let (key, ca) = (
+            Private::read(&self.site.path("ca.key.pem")),
+            self.site.ca_der(),
         );
-        fs::write(site.path("ca.cnf"), config).unwrap();
-        fs::write(site.path("index.txt"), index).unwrap();
-        fs::write(site.path("number"), number).unwrap();
-        let pem = site.file("gen.pem");
-        let args = [
-            "ca",
-            "-gencrl",
-            "-config",
-            "ca.cnf",
-            "-cert",
-            "ca.pem",
-            "-keyfile",
-            "ca.key.pem",
-            "-crldays",
-            "7",
+        let key_id = pki::extensions_of(&ca)
+            .into_iter()
+            .find(|one| one.id == [0x55, 0x1d, 0x0e])
+            .unwrap()
+            .value;
+        let aki = der::sequence(&[&der::tlv(0x80, &[der::only(&key_id).content])]);
+        let number = der::unsigned(&number.to_be_bytes());
+        let usual = [
+            ocsp::extension(AKI, false, &aki),
+            ocsp::extension(CRL_NUMBER, false, &number),
         ];
-        openssl_ok(site.dir(), &[&args[..], &["-out", &pem]].concat());
-        let out = site.file(name);
-        openssl_ok(
-            site.dir(),
-            &["crl", "-in", &pem, "-outform", "DER", "-out", &out],
-        );
-        out
+        let tbs = der::sequence(&[
+            &[2, 1, 1],
+            &key.algorithm(Hash::Sha256),
+            pki::tbs(&ca)[5].whole,
+            &pki::time(now()),
+            &pki::time(now() + 7 * 86_400),
+            &der::sequence(&[&entries.concat()]),
+            &der::tlv(0xa0, &[&der::sequence(&[&usual.concat(), &more.concat()])]),
+        ]);
+        fs::write(self.site.path(name), key.signed(&tbs, Hash::Sha256)).unwrap();
+        self.site.file(name)
     }
 }
 
-/// One line of an `index.txt`.
-fn line(serial: &str, date_and_reason: &str) -> String {
-    format!("R\t301231235959Z\t{date_and_reason}\t{serial}\tunknown\t/CN={serial}\n")
+/// One entry: the serial in hexadecimal, a UTCTime, and a CRLReason.
+fn entry(serial: &str, date: &str, reason: Option<u8>) -> Vec<u8> {
+    let reason = reason.map(|reason| ocsp::extension(REASON, false, &[0x0a, 1, reason]));
+    let extensions = reason
+        .map(|reason| der::sequence(&[&reason]))
+        .unwrap_or_default();
+    let serial = der::unsigned(&der::from_hex(serial));
+    der::sequence(&[&serial, &der::tlv(0x17, &[date.as_bytes()]), &extensions])
 }
 
 #[test]
 fn generated_crl_of_the_same_size_and_shape_is_taken_over_and_each_is_answered() {
-    let mut index = String::new();
-    for at in 0..14_102u32 {
+    let all = (0..14_102u32).map(|at| {
         // 16 octets that do not come in order, dates over 13 months, few reasons.
         let serial = format!(
             "0{:X}{:026X}",
@@ -265,23 +236,25 @@ fn generated_crl_of_the_same_size_and_shape_is_taken_over_and_each_is_answered()
             at * 7 % 60
         );
         let reason = match at % 5000 {
-            0 => ",affiliationChanged",
-            1 => ",keyCompromise",
-            _ => "",
+            0 => Some(AFFILIATION_CHANGED),
+            1 => Some(KEY_COMPROMISE),
+            _ => None,
         };
-        write!(
-            index,
-            "{}",
-            line(&format!("{at:04X}{serial}"), &format!("{date}{reason}"))
-        )
-        .unwrap();
-    }
+        entry(&format!("{at:04X}{serial}"), &date, reason)
+    });
     let old = OldCa::new();
-    let point = "2.5.29.28 = critical, ASN1:SEQUENCE:idp\n[idp]\nname = IMPLICIT:0,SEQUENCE:full\n\
-                 [full]\nnames = IMPLICIT:0,SEQUENCE:uris\n[uris]\nuri = \
-                 IMPLICIT:6,IA5STRING:http://crl.fabrikam.example/1.crl\n";
+    let names = der::tlv(
+        0xa0,
+        &[&der::tlv(0x86, &[b"http://crl.fabrikam.example/1.crl"])],
+    );
+    let point = ocsp::extension(IDP, true, &der::sequence(&[&der::tlv(0xa0, &[&names])]));
     // A number above the seconds since 1970, so that only the floor makes ours rise above it.
-    let crl = old.crl("old.crl", &index, "0200000000", point);
+    let crl = old.crl(
+        "old.crl",
+        &all.collect::<Vec<_>>(),
+        0x02_0000_0000,
+        &[point],
+    );
     let site = Site::new();
     let wanted = takes_over(&site, &crl, &old.ca(), 0x02_0000_0000);
     ocsp_answers_all(&site, &wanted, 100);
@@ -308,10 +281,8 @@ fn refused(site: &Site, args: &[String], words: &[&str]) {
 #[test]
 fn foreign_damaged_and_truncated_crls_are_refused_whole() {
     let old = OldCa::new();
-    let index = ["0A", "0B"]
-        .map(|serial| line(serial, "250101000000Z,superseded"))
-        .concat();
-    let crl = old.crl("old.crl", &index, "05", "");
+    let index = ["0A", "0B"].map(|serial| entry(serial, "250101000000Z", Some(SUPERSEDED)));
+    let crl = old.crl("old.crl", &index, 5, &[]);
     let site = Site::new();
     site.revoke("99", "superseded");
     let without_ca = ["import", "--issuer", ISSUER, "--from", "crl", &crl].map(str::to_owned);
@@ -387,7 +358,7 @@ fn foreign_damaged_and_truncated_crls_are_refused_whole() {
 #[test]
 fn entry_dated_in_the_future_is_refused() {
     let old = OldCa::new();
-    let crl = old.crl("old.crl", &line("0A", "490101000000Z"), "05", "");
+    let crl = old.crl("old.crl", &[entry("0A", "490101000000Z", None)], 5, &[]);
     let site = Site::new();
     site.revoke("99", "superseded");
     refused(&site, &import(&crl, &old.ca()), &["future"]);
@@ -396,11 +367,12 @@ fn entry_dated_in_the_future_is_refused() {
 #[test]
 fn unknown_critical_extension_is_refused() {
     let old = OldCa::new();
+    let unknown = ocsp::extension(&[0x2a, 3, 4], true, &[5, 0]);
     let crl = old.crl(
         "old.crl",
-        &line("0A", "250101000000Z"),
-        "05",
-        "1.2.3.4 = critical, ASN1:NULL\n",
+        &[entry("0A", "250101000000Z", None)],
+        5,
+        &[unknown],
     );
     let site = Site::new();
     site.revoke("99", "superseded");
@@ -412,18 +384,14 @@ fn unknown_critical_extension_is_refused() {
 #[test]
 fn remove_from_crl_in_a_delta_never_unrevokes() {
     let old = OldCa::new();
-    let base = ["0A", "0B"]
-        .map(|serial| line(serial, "250101000000Z,certificateHold"))
-        .concat();
-    let base = old.crl("base.crl", &base, "05", "");
-    let changes =
-        line("0A", "250102000000Z,removeFromCRL") + &line("0C", "250102000000Z,superseded");
-    let delta = old.crl(
-        "delta.crl",
-        &changes,
-        "06",
-        "2.5.29.27 = critical, ASN1:INTEGER:5\n",
-    );
+    let base = ["0A", "0B"].map(|serial| entry(serial, "250101000000Z", Some(HOLD)));
+    let base = old.crl("base.crl", &base, 5, &[]);
+    let changes = [
+        entry("0A", "250102000000Z", Some(REMOVED)),
+        entry("0C", "250102000000Z", Some(SUPERSEDED)),
+    ];
+    let indicator = ocsp::extension(&[0x55, 0x1d, 0x1b], true, &[2, 1, 5]);
+    let delta = old.crl("delta.crl", &changes, 6, &[indicator]);
     let site = Site::new();
     run(&site, &import(&base, &old.ca()), &[]);
     let output = run(&site, &import(&delta, &old.ca()), &[]);
@@ -450,9 +418,9 @@ fn import_never_unrevokes_or_weakens_and_the_earliest_date_stays() {
     site.revoke("0b", "keyCompromise");
     let crl = old.crl(
         "old.crl",
-        &line("0A", "250101000000Z,certificateHold"),
-        "05",
-        "",
+        &[entry("0A", "250101000000Z", Some(HOLD))],
+        5,
+        &[],
     );
     assert_eq!(run(&site, &import(&crl, &old.ca()), &[]).code, 0);
     let row = site.row("0a").unwrap();
@@ -461,7 +429,7 @@ fn import_never_unrevokes_or_weakens_and_the_earliest_date_stays() {
         (&"revoked".into(), &"2024-06-01T00:00:00Z".into())
     );
     assert_eq!(site.row("0b").unwrap()["reason"], "keyCompromise");
-    let earlier = old.crl("earlier.crl", &line("0A", "230101000000Z"), "06", "");
+    let earlier = old.crl("earlier.crl", &[entry("0A", "230101000000Z", None)], 6, &[]);
     assert_eq!(run(&site, &import(&earlier, &old.ca()), &[]).code, 0);
     assert_eq!(
         site.row("0a").unwrap()["revoked_at"],

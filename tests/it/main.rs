@@ -1,8 +1,12 @@
-//! The integration tests: the real binary, judged by other people's software.
+//! The integration tests: the real binary, judged by hand, by rustls-webpki and by what its users
+//! see.
+//!
+//! They need Rust, gcc with binutils, and coreutils. What needs other people's software is
+//! `tests/foreign`. Random histories are few here; `RESCIND_TEST_HISTORIES=500` tells as many as
+//! `.ci/run`.
 //!
 //! One test binary, so that there is one link step. Every test has its own folder, CA and server,
-//! so all run at once. OpenSSL, Python 3, GnuTLS, NSS, Java and nginx are needed; a missing one
-//! fails the tests that ask it, and says so.
+//! so all run at once.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,29 +16,32 @@
 )]
 #![allow(missing_docs, unreachable_pub)]
 
-mod azure;
 mod bad_input;
 mod checkpoints;
 mod cli;
+// The other tests use it, too, and each of them some of it.
+#[allow(dead_code)]
+#[path = "../cloud/mod.rs"]
 mod cloud;
+#[path = "../contract/mod.rs"]
+mod contract;
 mod crl;
 mod gates;
 mod golden;
 mod histories;
-mod host;
 mod hostile;
 mod http;
 mod import;
 mod judges;
+mod local;
 mod ocsp;
-mod ocsp_history;
-mod ocsp_http;
-mod ocsp_options;
-mod ocsp_serving;
 mod races;
 mod rollover;
 mod room;
 mod scopes;
 mod stores;
+#[allow(dead_code)]
+#[path = "../support/mod.rs"]
 mod support;
+mod vault;
 mod verify;

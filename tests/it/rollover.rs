@@ -2,119 +2,32 @@
 
 mod end;
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
-use crate::{
-    judges::{
-        clients::{Client, Evidence, Question, Verdict},
-        verdicts::{Expected, all_say, refused},
-    },
-    support::{
-        ISSUER, Plan, Site,
-        crl::{AKI, Crl},
-        der,
-        ocsp::{self, IssuerId, request},
-        pki::{self, Cert, Key, openssl},
-        poll,
-    },
+use crate::support::{
+    ISSUER, Plan, Site,
+    client::{refused, webpki_says},
+    crl::{AKI, Crl},
+    der,
+    judge::response_verifies,
+    ocsp::{self, IssuerId, Status, request},
+    pki::{self, Key},
+    poll,
+    stories::{NEXT, about_both, about_renewal, renew, rolled_over, supply_credential},
 };
-
-/// The new key's issuer.
-const NEXT: &str = "next-ca";
-const SUBJECT: &str = "/C=DE/O=Contoso/CN=Test CA";
-
-/// Where an issuer's CRL is, in its certificates and in its issuing distribution point.
-fn point(issuer: &str) -> String {
-    format!("http://pki.contoso.example/crl/{issuer}.crl")
-}
-
-/// A CA that was given a second key: two issuers under one name. The same serials are issued by
-/// both, and what one of them revoked is good at the other. `points`: whether certificates and CRLs
-/// say where the CRL is.
-fn rolled_over(points: bool) -> Site {
-    let settings = |issuer| match points {
-        true => format!("[issuer.crl]\nidp = [\"{}\"]\n", point(issuer)),
-        false => String::new(),
-    };
-    let extensions = |issuer| match points {
-        true => format!("crlDistributionPoints = URI:{}\n", point(issuer)),
-        false => String::new(),
-    };
-    let files = format!("certificate = \"file:{NEXT}.pem\"\nkey = \"file:{NEXT}.key\"\n");
-    let next = format!(
-        "{}\n[[issuer]]\nname = \"{NEXT}\"\n{files}{}",
-        settings(ISSUER),
-        settings(NEXT)
-    );
-    let site = Site::with_settings(&next);
-    let (key, certificate) = (
-        site.path(&format!("{NEXT}.key")),
-        site.path(&format!("{NEXT}.pem")),
-    );
-    fs::write(&key, Key::P256.generate()).unwrap();
-    let cert = Cert {
-        subject: SUBJECT,
-        serial: "0ca1",
-        days: 3650,
-        extensions: pki::CA_EXTENSIONS,
-    };
-    pki::self_signed(&key, &certificate, cert, "utf8only");
-    let [old, new] =
-        ["ca.pem", "next-ca.pem"].map(|name| fs::read_to_string(site.path(name)).unwrap());
-    fs::write(site.path("both.pem"), old + &new).unwrap();
-    for (name, serial) in [("old-a", "0a01"), ("old-b", "0a02")] {
-        site.leaf_with(name, serial, &extensions(ISSUER));
-    }
-    let extensions = format!("{}{}", pki::LEAF_EXTENSIONS, extensions(NEXT));
-    for (name, serial) in [("new-a", "0a01"), ("new-b", "0a02")] {
-        let subject = format!("/CN={name}");
-        let cert = Cert {
-            subject: &subject,
-            serial,
-            days: 90,
-            extensions: &extensions,
-        };
-        pki::issue(
-            (&certificate, &key),
-            &site.path("leaf.pub"),
-            &site.path(&format!("{name}.pem")),
-            cert,
-        );
-    }
-    site.revoke("0a02", "keyCompromise");
-    site.ok(&[
-        "revoke",
-        "--issuer",
-        NEXT,
-        "--serial",
-        "0a01",
-        "--reason",
-        "superseded",
-    ]);
-    site
-}
 
 fn crl_of(site: &Site, issuer: &str) -> Crl {
     Crl::read(&fs::read(site.path(&format!("data/shelf/{issuer}.crl"))).unwrap())
 }
 
-/// The CA certificate's subject key identifier, as OpenSSL prints it, in lower case without colons.
+/// The CA certificate's subject key identifier, in hexadecimal.
 fn key_id(site: &Site, certificate: &str) -> String {
-    let args = [
-        "x509",
-        "-in",
-        certificate,
-        "-noout",
-        "-ext",
-        "subjectKeyIdentifier",
-    ];
-    let said = pki::openssl_ok(site.dir(), &args).stdout;
-    said.lines()
-        .last()
-        .unwrap()
-        .trim()
-        .replace(':', "")
-        .to_lowercase()
+    let extensions = pki::extensions_of(&pki::der_of(&site.path(certificate)));
+    let found = extensions
+        .into_iter()
+        .find(|one| one.id == [0x55, 0x1d, 0x0e])
+        .expect("a subject key identifier");
+    der::hex(der::only(&found.value).content)
 }
 
 /// RFC 5280 §5.2.1: the key identifier is what tells two keys of one name apart.
@@ -161,74 +74,9 @@ fn each_key_of_one_name_has_its_own_crl_under_its_own_key_identifier() {
     }
 }
 
-/// Questions about the certificates of both keys to clients that trust both and have both CRLs.
-fn about_both(site: &Site, issuers: [&str; 2]) -> Expected {
-    let crls = issuers.map(|issuer| site.file(&format!("data/shelf/{issuer}.crl")));
-    let leaves = [
-        ("old-a", Verdict::Good),
-        ("old-b", Verdict::Revoked),
-        ("new-a", Verdict::Revoked),
-        ("new-b", Verdict::Good),
-    ];
-    let question = |(leaf, verdict): (&str, Verdict)| {
-        let (trust, leaf) = (site.file("both.pem"), site.file(&format!("{leaf}.pem")));
-        (
-            Question {
-                trust,
-                leaf,
-                evidence: Evidence::Crls(crls.to_vec()),
-            },
-            verdict,
-        )
-    };
-    leaves.map(question).to_vec()
-}
-
-/// Others go by the name alone: Java takes any of the CRLs, GnuTLS keeps one of them, rustls-webpki
-/// refuses.
-#[test]
-fn clients_with_both_crls_tell_them_apart_by_the_key_identifier() {
-    let site = rolled_over(false);
-    site.publish(&[]);
-    // In either order: a client that took the first CRL of the name would be found out.
-    let both = [
-        about_both(&site, [ISSUER, NEXT]),
-        about_both(&site, [NEXT, ISSUER]),
-    ]
-    .concat();
-    all_say(&[Client::OpenSsl, Client::PyHanko], &both);
-    // It looks at the first alone, but refuses it under the wrong key.
-    let old = about_both(&site, [NEXT, ISSUER]).into_iter().take(2);
-    all_say(
-        &[Client::Webpki],
-        &old.map(|(question, _)| (question, refused())).collect(),
-    );
-}
-
-/// RFC 5280 §6.3.3 (b)(2): the certificate's distribution point must be the CRL's.
-#[test]
-fn clients_with_both_crls_tell_them_apart_by_their_distribution_points() {
-    let site = rolled_over(true);
-    site.publish(&[]);
-    let both = [
-        about_both(&site, [ISSUER, NEXT]),
-        about_both(&site, [NEXT, ISSUER]),
-    ]
-    .concat();
-    all_say(
-        &[
-            Client::OpenSsl,
-            Client::PyHanko,
-            Client::Java,
-            Client::Webpki,
-        ],
-        &both,
-    );
-}
-
 /// RFC 6960 §4.1.1: a CertID names the issuer by its name's hash and by its key's.
 #[test]
-fn openssl_is_answered_by_the_issuer_whose_key_it_names() {
+fn a_request_is_answered_by_the_issuer_whose_key_it_names() {
     let site = rolled_over(false);
     site.publish(&[]);
     let server = site.serve();
@@ -236,24 +84,20 @@ fn openssl_is_answered_by_the_issuer_whose_key_it_names() {
     poll(Duration::from_secs(20), "the next issuer's answer", || {
         (server.ocsp(&request(&[next.usual("01")], None)) != ocsp::TRY_LATER).then_some(())
     });
-    let url = format!("http://127.0.0.1:{}/ocsp", server.port);
-    for (leaf, issuer, verdict) in [
-        ("old-a", "ca", "good"),
-        ("old-b", "ca", "revoked"),
-        ("new-a", "next-ca", "revoked"),
-        ("new-b", "next-ca", "good"),
+    for (serial, issuer, is_good) in [
+        ("0a01", "ca.pem", true),
+        ("0a02", "ca.pem", false),
+        ("0a01", "next-ca.pem", false),
+        ("0a02", "next-ca.pem", true),
     ] {
-        let (leaf, ca) = (format!("{leaf}.pem"), format!("{issuer}.pem"));
-        // Only the issuer itself is trusted: an answer under the other key would not verify.
-        let files = ["-issuer", &ca, "-cert", &leaf, "-CAfile", &ca, "-url", &url];
-        let said = openssl(site.dir(), &[&["ocsp"], &files[..]].concat());
-        assert!(
-            said.stderr.contains("Response verify OK"),
-            "{leaf}: {said:?}"
-        );
-        assert!(
-            said.stdout.contains(&format!("{leaf}: {verdict}\n")),
-            "{leaf}: {said:?}"
+        let ca = pki::der_of(&site.path(issuer));
+        let response = server.ocsp(&request(&[IssuerId::of(&ca).usual(serial)], None));
+        // An answer under the other key would not verify.
+        response_verifies(&response, &ca);
+        assert_eq!(
+            ocsp::status(&response) == Status::Good,
+            is_good,
+            "{issuer}: {serial}"
         );
     }
     // Our name with a key that is nobody's.
@@ -264,6 +108,29 @@ fn openssl_is_answered_by_the_issuer_whose_key_it_names() {
     assert_eq!(
         server.ocsp(&request(&[nobody.usual("0a01")], None)),
         ocsp::UNAUTHORIZED
+    );
+}
+
+/// It looks at the first CRL of the name alone, but refuses it under the wrong key.
+#[test]
+fn webpki_refuses_the_other_keys_crl() {
+    let site = rolled_over(false);
+    site.publish(&[]);
+    let old = about_both(&site, [NEXT, ISSUER]).into_iter().take(2);
+    webpki_says(&old.map(|(question, _)| (question, refused())).collect());
+}
+
+/// RFC 5280 §6.3.3 (b)(2): the certificate's distribution point must be the CRL's.
+#[test]
+fn webpki_with_both_crls_tells_them_apart_by_their_distribution_points() {
+    let site = rolled_over(true);
+    site.publish(&[]);
+    webpki_says(
+        &[
+            about_both(&site, [ISSUER, NEXT]),
+            about_both(&site, [NEXT, ISSUER]),
+        ]
+        .concat(),
     );
 }
 
@@ -290,17 +157,6 @@ fn a_certificate_is_taken_only_by_the_issuer_whose_key_signed_it() {
         said.code != 0 && !site.export().to_lowercase().contains("0a01"),
         "{said:?}"
     );
-}
-
-/// One CA certificate more for the key that `key` is: another serial, other dates.
-fn renew(site: &Site, key: &str) {
-    let cert = Cert {
-        subject: SUBJECT,
-        serial: "0ca9",
-        days: 7300,
-        extensions: pki::CA_EXTENSIONS,
-    };
-    pki::self_signed(&site.path(key), &site.path("ca.pem"), cert, "utf8only");
 }
 
 #[test]
@@ -340,58 +196,30 @@ fn a_renewed_certificate_continues_the_numbers_and_the_index() {
     assert!(site.row("0a02").is_some());
     site.ok(&["verify", "--issuer", ISSUER]);
     assert_eq!(site.archive().len(), 2);
-    clients_believe_both_certificates(&site);
+    both_certificates_are_believed(&site);
 }
 
 /// The CRL and the credential are believed under the old certificate and under the renewed one.
-fn clients_believe_both_certificates(site: &Site) {
-    let crl = site.file(&format!("data/shelf/{ISSUER}.crl"));
-    let ask = |(trust, leaf, verdict): (&str, &str, Verdict)| {
-        let evidence = Evidence::Crls(vec![crl.clone()]);
-        (
-            Question {
-                trust: site.file(trust),
-                leaf: site.file(leaf),
-                evidence,
-            },
-            verdict,
-        )
-    };
-    let expected = [
-        ("old.pem", "good.pem", Verdict::Good),
-        ("old.pem", "revoked.pem", Verdict::Revoked),
-        ("ca.pem", "good.pem", Verdict::Good),
-        ("ca.pem", "revoked.pem", Verdict::Revoked),
-    ];
-    let clients = [
-        Client::OpenSsl,
-        Client::GnuTls,
-        Client::PyHanko,
-        Client::Java,
-        Client::Webpki,
-    ];
-    all_say(&clients, &expected.map(ask).to_vec());
-
+fn both_certificates_are_believed(site: &Site) {
+    webpki_says(&about_renewal(site));
     let server = site.serve();
-    let url = format!("http://127.0.0.1:{}/ocsp", server.port);
     for ca in ["old.pem", "ca.pem"] {
-        let files = [
-            "-issuer",
-            ca,
-            "-cert",
-            "revoked.pem",
-            "-CAfile",
-            ca,
-            "-url",
-            &url,
-        ];
-        let said = openssl(site.dir(), &[&["ocsp"], &files[..]].concat());
-        assert!(said.stderr.contains("Response verify OK"), "{ca}: {said:?}");
-        assert!(
-            said.stdout.contains("revoked.pem: revoked\n"),
-            "{ca}: {said:?}"
+        let ca = pki::der_of(&site.path(ca));
+        let response = server.ocsp(&request(&[IssuerId::of(&ca).usual("0a02")], None));
+        response_verifies(&response, &ca);
+        assert_eq!(
+            ocsp::Basic::read(&response).only().status,
+            Status::Revoked(revoked_at(site), Some(1))
         );
     }
+}
+
+/// When the journal says that it was revoked.
+fn revoked_at(site: &Site) -> String {
+    site.row("0a02").unwrap()["revoked_at"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Gives the configured issuer a new key under its old name.
@@ -438,39 +266,18 @@ fn a_new_key_under_the_old_issuers_configuration_is_refused_and_told_what_to_do(
 #[test]
 fn a_new_key_is_refused_even_before_the_first_revocation() {
     let site = Site::new();
-    supply_credential(&site);
+    supply_credential(&site, Key::P256);
     site.publish(&[]);
     assert_eq!(site.json(&["status"])["issuers"][0]["seq"], 0);
     let before = site.crl_bytes();
     replace_key(&site);
-    supply_credential(&site);
+    supply_credential(&site, Key::P256);
     let said = site.run(&["publish"]);
     assert!(
         said.code == 1 && said.stderr.contains("belongs to another key"),
         "{said:?}"
     );
     assert!(site.crl_bytes() == before);
-}
-
-/// A credential that an administrator had the CA issue is in no journal.
-fn supply_credential(site: &Site) {
-    let key = site.path("own.key");
-    fs::write(&key, Key::P256.shared()).unwrap();
-    let extensions = "keyUsage = critical, digitalSignature\nextendedKeyUsage = \
-                      OCSPSigning\nnoCheck = yes\n\
-                      subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n";
-    let cert = Cert {
-        subject: "/CN=Our own responder",
-        serial: "0c5b",
-        days: 30,
-        extensions,
-    };
-    let ca: (&Path, &Path) = (&site.path("ca.pem"), &site.path("ca.key.pem"));
-    pki::issue(ca, &pki::public_key(&key), &site.path("own.pem"), cert);
-    let pem =
-        fs::read_to_string(&key).unwrap() + &fs::read_to_string(site.path("own.pem")).unwrap();
-    fs::create_dir_all(site.path("data")).unwrap();
-    fs::write(site.path(&format!("data/{ISSUER}-ocsp.pem")), pem).unwrap();
 }
 
 /// Two indexes for one name and key would be two half truths: OCSP and the CRLs of one would call

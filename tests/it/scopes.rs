@@ -2,13 +2,7 @@
 
 use std::fs;
 
-use crate::support::{
-    ISSUER, Site,
-    crl::Crl,
-    http::request,
-    pki::{self, Cert, openssl},
-    tools,
-};
+use crate::support::{ISSUER, Site, crl::Crl, http::request};
 
 const DELTA: &str = "[issuer.crl]\ndelta = \"4h\"\n";
 const SHARDS: &str = "[issuer.crl]\nshards = 4\n";
@@ -155,79 +149,6 @@ fn a_crl_in_the_place_of_another_is_replaced_and_told() {
 }
 
 #[test]
-fn openssl_sees_a_released_hold_as_good_by_the_delta() {
-    let site = Site::with_settings(DELTA);
-    let full = [("full", "7a01"), ("held", "7a02"), ("late", "7a03")];
-    for (name, serial) in full {
-        let extensions = format!(
-            "{}freshestCRL = URI:http://pki.contoso.example/delta\n",
-            pki::LEAF_EXTENSIONS
-        );
-        site.leaf(name, serial);
-        let out = site.path(&format!("{name}.pem"));
-        let subject = format!("/CN={name}");
-        let cert = Cert {
-            subject: &subject,
-            serial,
-            days: 90,
-            extensions: &extensions,
-        };
-        pki::issue(
-            (&site.path("ca.pem"), &site.path("ca.key.pem")),
-            &site.path("leaf.pub"),
-            &out,
-            cert,
-        );
-    }
-    site.revoke("7a02", "certificateHold");
-    site.publish(&[]);
-    fs::write(site.path("base.crl"), site.crl_bytes()).unwrap();
-    release(&site, "7a02");
-    site.revoke("7a03", "keyCompromise");
-    site.publish(&[]);
-    fs::copy(site.shelf("-delta.crl"), site.path("delta.crl")).unwrap();
-    let pem = |name: &str| {
-        let out = format!("{name}.pem");
-        pki::openssl_ok(
-            site.dir(),
-            &["crl", "-inform", "DER", "-in", name, "-out", &out],
-        );
-        fs::read_to_string(site.path(&out)).unwrap()
-    };
-    fs::write(site.path("both.pem"), pem("base.crl") + &pem("delta.crl")).unwrap();
-    let check = |name: &str, crls: &str, deltas: &[&str]| {
-        let leaf = format!("{name}.pem");
-        let first = [
-            "verify",
-            "-CAfile",
-            "ca.pem",
-            "-crl_check",
-            "-CRLfile",
-            crls,
-        ];
-        openssl(site.dir(), &[&first, deltas, &[&leaf]].concat())
-    };
-    let deltas = &["-extended_crl", "-use_deltas"];
-    assert!(
-        check("held", "base.crl.pem", &[])
-            .stderr
-            .contains("error 23")
-    );
-    assert_eq!(check("late", "base.crl.pem", &[]).code, 0);
-    for (name, good) in [("full", true), ("held", true), ("late", false)] {
-        let said = check(name, "both.pem", deltas);
-        assert_eq!(said.code == 0, good, "{name}: {said:?}");
-        assert!(good || said.stderr.contains("error 23"), "{name}: {said:?}");
-    }
-    let tasks = [
-        "crl".to_owned(),
-        site.file("delta.crl"),
-        site.file("ca.pem"),
-    ];
-    assert_eq!(tools::complaints(&tasks), "");
-}
-
-#[test]
 fn shards_together_are_the_full_crl_and_name_their_own_url() {
     let site = Site::with_settings(SHARDS);
     for last in 0..12 {
@@ -257,17 +178,6 @@ fn shards_together_are_the_full_crl_and_name_their_own_url() {
     );
     assert_eq!(shard(&site, "03").number(), site.crl().number());
     assert_eq!(site.publish(&[])["published"], false);
-    let tasks: Vec<_> = names
-        .iter()
-        .flat_map(|name| {
-            [
-                "crl".to_owned(),
-                site.file(&format!("data/shelf/{ISSUER}/{name}.crl")),
-                site.file("ca.pem"),
-            ]
-        })
-        .collect();
-    assert_eq!(tools::complaints(&tasks), "");
 }
 
 /// The row that is written down late is that of the number line, and it is not another publisher
@@ -290,72 +200,6 @@ fn shards_are_published_in_the_pass_that_finishes_what_a_killed_one_left() {
     assert_eq!(site.publish(&[])["published"], true);
     assert!(site.crl().number() == full && shard(&site, "01").number() > full);
     assert_eq!(site.publish(&[])["published"], false);
-}
-
-#[test]
-fn openssl_takes_a_shard_only_for_the_certificates_that_name_it() {
-    let site = Site::with_settings(SHARDS);
-    site.leaf("any", "7b00");
-    let leaf = |name: &str, serial: &str| {
-        let url = site.json(&["urls", "--issuer", ISSUER, "--serial", serial])["crl"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let extensions = format!(
-            "{}crlDistributionPoints = URI:{url}\n",
-            pki::LEAF_EXTENSIONS
-        );
-        let subject = format!("/CN={name}");
-        let cert = Cert {
-            subject: &subject,
-            serial,
-            days: 90,
-            extensions: &extensions,
-        };
-        let out = site.path(&format!("{name}.pem"));
-        pki::issue(
-            (&site.path("ca.pem"), &site.path("ca.key.pem")),
-            &site.path("leaf.pub"),
-            &out,
-            cert,
-        );
-    };
-    leaf("good", "7b05");
-    leaf("revoked", "7b09");
-    leaf("elsewhere", "7b06");
-    site.revoke("7b09", "keyCompromise");
-    site.publish(&[]);
-    let shelf = format!("data/shelf/{ISSUER}/01.crl");
-    pki::openssl_ok(
-        site.dir(),
-        &["crl", "-inform", "DER", "-in", &shelf, "-out", "01.pem"],
-    );
-    let check = |name: &str| {
-        let leaf = format!("{name}.pem");
-        openssl(
-            site.dir(),
-            &[
-                "verify",
-                "-CAfile",
-                "ca.pem",
-                "-crl_check",
-                "-CRLfile",
-                "01.pem",
-                &leaf,
-            ],
-        )
-    };
-    assert_eq!(check("good").code, 0, "{:?}", check("good"));
-    assert!(
-        check("revoked").stderr.contains("error 23"),
-        "{:?}",
-        check("revoked")
-    );
-    assert!(
-        check("elsewhere").stderr.contains("error 44"),
-        "{:?}",
-        check("elsewhere")
-    );
 }
 
 #[test]

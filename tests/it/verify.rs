@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::support::{ISSUER, Site, block_on, der, now, pki};
+use crate::support::{ISSUER, Site, block_on, der, keys::Private, now, ocsp::Hash};
 
 fn site() -> Site {
     let site = Site::with_settings("[issuer.crl]\ndelta = \"4h\"\nshards = 2\n");
@@ -64,19 +64,7 @@ fn forge(site: &Site, file: &Path, alter: impl FnOnce(&mut Vec<u8>)) {
     let parts = der::children(der::only(&signed).content);
     let mut tbs = parts[0].whole.to_vec();
     alter(&mut tbs);
-    fs::write(site.path("forged"), &tbs).unwrap();
-    let sign = [
-        "dgst",
-        "-sha256",
-        "-sign",
-        "ca.key.pem",
-        "-out",
-        "signature",
-        "forged",
-    ];
-    pki::openssl_ok(site.dir(), &sign);
-    let signature = der::tlv(3, &[&[0], &fs::read(site.path("signature")).unwrap()]);
-    let forged = der::sequence(&[&tbs, parts[1].whole, &signature]);
+    let forged = Private::read(&site.path("ca.key.pem")).signed(&tbs, Hash::Sha256);
     let beside = file.with_file_name(format!(
         ".{}.json",
         file.file_name().unwrap().to_str().unwrap()

@@ -10,11 +10,18 @@ mod pass;
 mod planted;
 mod story;
 
-use proptest::{prelude::*, test_runner::TestCaseError};
+use std::cell::RefCell;
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestError, TestRunner},
+};
 
 use check::{Kind, SHARDS, Violation};
 use model::Change;
 use story::{Fault, Settings, Step, Turn, World};
+
+use crate::support::seeds::{Seeds, histories};
 
 const FULL: Settings = Settings {
     delta: false,
@@ -105,22 +112,8 @@ fn failure(violation: Violation) -> TestCaseError {
     TestCaseError::fail(format!("{:?}: {}", violation.rule, violation.detail))
 }
 
-/// Shared out between four configurations; `RESCIND_CASES` says how many there are in all.
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("RESCIND_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(2000);
-    ProptestConfig {
-        cases: cases / 4,
-        failure_persistence: None,
-        max_shrink_iters: 3000,
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(histories("it/histories/seeds.txt"))]
 
     #[test]
     fn any_history_of_a_full_crl_keeps_the_contract(steps in steps()) {
@@ -141,4 +134,51 @@ proptest! {
     fn any_history_with_delta_and_shards_keeps_the_contract(steps in steps()) {
         tell(EVERYTHING, &steps, |_| {}).map_err(failure)?;
     }
+}
+
+/// Tells histories to publishers that end every CRL as it begins, until one fails; returns all that
+/// were told.
+fn told_to_a_bug(seeds: &Seeds) -> Vec<String> {
+    let config = Config {
+        failure_persistence: Some(Box::new(seeds.clone())),
+        max_shrink_iters: 0,
+        ..Config::default()
+    };
+    let told = RefCell::new(vec![]);
+    let result = TestRunner::new(config).run(&steps(), |steps| {
+        told.borrow_mut().push(format!("{steps:?}"));
+        let end = |world: &mut World| {
+            world.plant(forge::publisher(|crl, _, _| {
+                crl.next_update.clone_from(&crl.this_update)
+            }));
+        };
+        tell(FULL, &steps, end).map_err(failure)
+    });
+    assert!(matches!(result, Err(TestError::Fail(..))), "{result:?}");
+    told.into_inner()
+}
+
+#[test]
+fn the_seed_of_a_failing_history_is_kept_and_told_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds = Seeds(dir.path().join("seeds.txt"));
+    std::fs::write(&seeds.0, "# none yet\n").unwrap();
+    let first = told_to_a_bug(&seeds);
+    let kept = std::fs::read_to_string(&seeds.0).unwrap();
+    let (seed, history) = kept.lines().last().unwrap().split_once(" # ").unwrap();
+    assert_eq!(
+        (kept.lines().count(), history),
+        (2, first.last().unwrap().as_str())
+    );
+    assert!(seed.starts_with("cc "), "{seed}");
+    assert_eq!(
+        told_to_a_bug(&seeds),
+        [history],
+        "the kept history comes first, and fails again"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&seeds.0).unwrap(),
+        kept,
+        "what is kept is not kept twice"
+    );
 }

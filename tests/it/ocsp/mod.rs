@@ -1,0 +1,7 @@
+//! OCSP.
+
+mod answers;
+mod history;
+mod http;
+mod options;
+mod serving;

@@ -190,7 +190,7 @@ impl Directory {
         if let Some(label) = &content.label {
             let beside_it = Beside {
                 content: Digest::of(&content.bytes),
-                label: label.clone(),
+                label: *label,
             };
             write_durably(&beside(path), &serde_json::to_vec(&beside_it)?, 0o644, true)?;
         }

@@ -554,7 +554,7 @@ pub async fn a_scope_row_is_replaced_only_as_it_was_read<P: Place>() {
     };
     let second = ca
         .index
-        .put_row(&ca.name, Scope::Full, row.clone(), first.clone())
+        .put_row(&ca.name, Scope::Full, row, first.clone())
         .await
         .unwrap();
     for stale in [first, Version::Absent] {

@@ -15,9 +15,9 @@ pub async fn a_crl_is_read_back_with_its_label<P: Place>() {
     assert!(ca.shelf.current().await.unwrap().is_none());
     assert!(ca.shelf.current_label().await.unwrap().is_none());
     let (crl, label) = made(&ca, now()).await;
-    ca.shelf.archive(&crl, label.clone()).await.unwrap();
+    ca.shelf.archive(&crl, label).await.unwrap();
     ca.shelf
-        .publish(&crl, label.clone(), Version::Absent)
+        .publish(&crl, label, Version::Absent)
         .await
         .unwrap();
     let ca = place.ca().await;
@@ -61,7 +61,7 @@ pub async fn a_shelf_is_replaced_only_as_it_was_read<P: Place>() {
     for stale in &versions[..3] {
         let error = ca
             .shelf
-            .publish(&late, label.clone(), stale.clone())
+            .publish(&late, label, stale.clone())
             .await
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
@@ -86,7 +86,7 @@ pub async fn one_of_many_replacements_at_once_wins<P: Place>() {
         let crls = join_all((0..6).map(|at| made(&ca, start + 10 * round + at))).await;
         let all = crls
             .iter()
-            .map(|(crl, label)| ca.shelf.publish(crl, label.clone(), version.clone()));
+            .map(|(crl, label)| ca.shelf.publish(crl, *label, version.clone()));
         let results = join_all(all).await;
         let won: Vec<_> = results
             .iter()
@@ -114,7 +114,7 @@ pub async fn an_archive_copy_is_never_overwritten<P: Place>() {
     let ca = place.ca().await;
     let number = now();
     let (first, label) = made(&ca, number).await;
-    ca.shelf.archive(&first, label.clone()).await.unwrap();
+    ca.shelf.archive(&first, label).await.unwrap();
     // ECDSA signatures differ each time, so these are other bytes; their label is another, too.
     let (second, other) = made(&ca, number).await;
     assert_ne!(first.bytes(), second.bytes());
@@ -160,7 +160,7 @@ pub async fn a_label_is_not_believed_of_other_bytes<P: Place>() {
     let ca = place.ca().await;
     let (crl, label) = made(&ca, now()).await;
     ca.shelf
-        .publish(&crl, label.clone(), Version::Absent)
+        .publish(&crl, label, Version::Absent)
         .await
         .unwrap();
     let before = ca.shelf.current().await.unwrap().unwrap().version;
@@ -173,7 +173,7 @@ pub async fn a_label_is_not_believed_of_other_bytes<P: Place>() {
     assert_ne!(found.version, before);
     let error = ca
         .shelf
-        .publish(&crl, label.clone(), before)
+        .publish(&crl, label, before)
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error}");

@@ -81,7 +81,7 @@ fn a_crl_on_the_shelf_has_the_headers_that_relying_parties_need() {
         let ca = place.ca().await;
         let (crl, label) = made(&ca, now()).await;
         ca.shelf
-            .publish(&crl, label.clone(), Version::Absent)
+            .publish(&crl, label, Version::Absent)
             .await
             .unwrap();
         let answer = place.deployment().cloud.direct(

@@ -16,7 +16,7 @@ use rescind::core::{
         change_set::{ChangeSet, Head, Linked},
         replica::{Fold, Replica},
     },
-    key_pair::PemKey,
+    key_pair::KeyPair,
     revocation::{Change, Event, Listing, Reason, Status},
     seal::{Checked, Compared, Draft, Linted, Signed},
     serial::{CrlNumber, Serial},
@@ -32,7 +32,7 @@ const CHANGES: usize = 98;
 /// An issuer with its key and what it revoked.
 pub struct World {
     pub issuer: Issuer,
-    pub key: PemKey,
+    pub key: KeyPair,
     pub replica: Replica,
 }
 
@@ -125,7 +125,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_seconds(seconds).expect("in range")
 }
 
-fn ca() -> (Issuer, PemKey) {
+fn ca() -> (Issuer, KeyPair) {
     let key = rcgen::KeyPair::generate().expect("a P-256 key");
     let mut params = rcgen::CertificateParams::new([]).expect("no names");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -139,7 +139,7 @@ fn ca() -> (Issuer, PemKey) {
     let certificate = params.self_signed(&key).expect("a certificate");
     let certificate = Certificate::from_der(certificate.der()).expect("a certificate");
     let issuer = Issuer::new(certificate, None).expect("an issuer");
-    let key = PemKey::from_pem(key.serialize_pem().as_bytes(), issuer.key()).expect("its key");
+    let key = KeyPair::from_pem(key.serialize_pem().as_bytes(), issuer.key()).expect("its key");
     (issuer, key)
 }
 

@@ -12,7 +12,7 @@ use crate::{
         certificate::{Certificate, CertificateError},
         issuer::Issuer,
         key::KeyError,
-        key_pair::{PemKey, PemKeyError},
+        key_pair::{KeyPair, KeyPairError},
         ocsp::{
             Signatory,
             certificate::{self, ResponderCertificateError},
@@ -40,7 +40,7 @@ pub enum Credentials {
 #[derive(Debug)]
 pub struct Credential {
     /// Its key pair, proven to be that of the certificate.
-    pub key: Proven<PemKey>,
+    pub key: Proven<KeyPair>,
     /// What its answers have in common.
     pub signatory: Signatory,
     /// Its certificate.
@@ -60,7 +60,7 @@ pub enum CredentialError {
     Key(#[from] KeyError),
     /// Its private key is of no use.
     #[error(transparent)]
-    Pem(#[from] PemKeyError),
+    Pem(#[from] KeyPairError),
     /// Clients would refuse it.
     #[error("its certificate {0}")]
     Responder(#[from] ResponderCertificateError),
@@ -76,7 +76,7 @@ impl Credential {
         certificate::admit(&certificate, issuer)?;
         let public = certificate.public_key()?;
         let signatory = Signatory::new(&certificate, &public)?;
-        let key = PemKey::from_pem(pem, &public)?.prove(public)?;
+        let key = KeyPair::from_pem(pem, &public)?.prove(public)?;
         let validity = Window::new(certificate.not_before, certificate.not_after)
             .ok_or(CredentialError::Validity)?;
         Ok(Self {

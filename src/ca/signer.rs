@@ -1,9 +1,9 @@
 //! The CA's key: it signs what was linted and compared, and nothing else.
 //!
 //! Contract, for every driver: `sign` returns a signature over exactly the compared bytes with the
-//! algorithm that they name, ECDSA as DER; or a whole document that a CA elsewhere made; or an error.
-//! Whether the key is the certificate's is verified afterwards in any case, and a whole document is
-//! linted and compared again.
+//! algorithm that they name, ECDSA as DER; or a whole document that a CA elsewhere made; or an
+//! error. Whether the key is the certificate's is verified afterwards in any case, and a whole
+//! document is linted and compared again.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     azure::vault::Vault,
     core::{
         issuer::Issuer,
-        key_pair::PemKey,
+        key_pair::KeyPair,
         seal::{Compared, Document, Signed},
     },
     store::{
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Signer {
     /// In a PEM file.
-    Local(PemKey),
+    Local(KeyPair),
     /// In Azure Key Vault: the key never leaves it.
     Azure(Arc<Vault>, Object),
 }
@@ -34,7 +34,7 @@ impl Signer {
     pub fn open(path: &Path, issuer: &Issuer) -> Result<Self, DriverError> {
         let operation = || format!("use the CA key {}", path.display());
         let pem = std::fs::read(path).map_err(|error| DriverError::io(operation(), error))?;
-        let key = PemKey::from_pem(&pem, issuer.key())
+        let key = KeyPair::from_pem(&pem, issuer.key())
             .map_err(|error| DriverError::because(operation(), ErrorKind::Other, error))?;
         Ok(Self::Local(key))
     }

@@ -10,7 +10,7 @@ use crate::{
     ca::{Ca, open::read_certificate},
     core::{revocation::ChangeRequest, time::Timestamp},
     stories::{
-        import::{self, ImportForm, Origin},
+        import::{self, ImportForm, ImportOrigin},
         revoke::{self, Author, Committed},
         schema::{self, Revocation},
     },
@@ -233,7 +233,7 @@ impl Import {
             From::Crl => ImportForm::Crl,
             From::Jsonl => ImportForm::Jsonl,
         };
-        let origin = Origin {
+        let origin = ImportOrigin {
             form,
             signer: signer.as_ref(),
             dry_run: self.dry_run,

@@ -4,7 +4,7 @@ use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     rand::SystemRandom,
     rsa::KeySize,
-    signature::{self as lc, EcdsaKeyPair, KeyPair, RsaKeyPair},
+    signature::{self as lc, EcdsaKeyPair, KeyPair as _, RsaKeyPair},
 };
 use der::pem;
 
@@ -16,7 +16,7 @@ use super::{
 
 /// A private key in memory.
 #[derive(Debug)]
-pub struct PemKey {
+pub struct KeyPair {
     pair: Pair,
     kind: KeyKind,
 }
@@ -29,7 +29,7 @@ enum Pair {
 
 /// Why a private key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum PemKeyError {
+pub enum KeyPairError {
     /// No PEM in it.
     #[error("it holds no PEM private key")]
     NoKey,
@@ -47,9 +47,9 @@ pub enum PemKeyError {
     Sign(SignatureAlgorithm),
 }
 
-impl PemKey {
+impl KeyPair {
     /// The first private key in `pem`, which must be that of `public`.
-    pub fn from_pem(pem: &[u8], public: &PublicKey) -> Result<Self, PemKeyError> {
+    pub fn from_pem(pem: &[u8], public: &PublicKey) -> Result<Self, KeyPairError> {
         let (label, der) = private_block(pem)?;
         let pair = match public.kind() {
             KeyKind::Rsa(_) if label == "RSA PRIVATE KEY" => {
@@ -68,9 +68,9 @@ impl PemKey {
         // A key of another kind is rejected too, and is not that of the certificate.
         let pair = pair.map_err(|_| {
             if is_other_kind(&der, public) {
-                PemKeyError::OtherKey
+                KeyPairError::OtherKey
             } else {
-                PemKeyError::Rejected
+                KeyPairError::Rejected
             }
         })?;
         let bits = match &pair {
@@ -78,7 +78,7 @@ impl PemKey {
             Pair::Ecdsa(pair) => pair.public_key().as_ref(),
         };
         if bits != public.bits() {
-            return Err(PemKeyError::OtherKey);
+            return Err(KeyPairError::OtherKey);
         }
         Ok(Self {
             pair,
@@ -87,17 +87,17 @@ impl PemKey {
     }
 
     /// Signs; ECDSA signatures come out as DER.
-    pub fn sign<D: Document>(&self, compared: Compared<D>) -> Result<Signed<D>, PemKeyError> {
+    pub fn sign<D: Document>(&self, compared: Compared<D>) -> Result<Signed<D>, KeyPairError> {
         let algorithm = compared.algorithm();
         let signature = self
             .raw(algorithm, compared.to_be_signed())
-            .ok_or(PemKeyError::Sign(algorithm))?;
+            .ok_or(KeyPairError::Sign(algorithm))?;
         Ok(compared.answered(SignerAnswer::Signature(signature)))
     }
 
     /// Proves that it is the key of `public` by using it.
-    pub fn prove(self, public: PublicKey) -> Result<Proven<Self>, PemKeyError> {
-        Proven::new(self, Self::raw, public).ok_or(PemKeyError::OtherKey)
+    pub fn prove(self, public: PublicKey) -> Result<Proven<Self>, KeyPairError> {
+        Proven::new(self, Self::raw, public).ok_or(KeyPairError::OtherKey)
     }
 
     fn raw(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Option<Vec<u8>> {
@@ -184,13 +184,13 @@ fn is_other_kind(der: &[u8], public: &PublicKey) -> bool {
 }
 
 /// Label and content of the first private key.
-fn private_block(text: &[u8]) -> Result<(&'static str, Vec<u8>), PemKeyError> {
+fn private_block(text: &[u8]) -> Result<(&'static str, Vec<u8>), KeyPairError> {
     const LABELS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
-    let text = std::str::from_utf8(text).map_err(|_| PemKeyError::NoKey)?;
+    let text = std::str::from_utf8(text).map_err(|_| KeyPairError::NoKey)?;
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
         || text.contains("Proc-Type: 4,ENCRYPTED")
     {
-        return Err(PemKeyError::Encrypted);
+        return Err(KeyPairError::Encrypted);
     }
     let found = LABELS.into_iter().find_map(|label| {
         let start = text.find(&format!("-----BEGIN {label}-----"))?;
@@ -198,8 +198,8 @@ fn private_block(text: &[u8]) -> Result<(&'static str, Vec<u8>), PemKeyError> {
         let len = text[start..].find(&end)? + end.len();
         Some((label, &text[start..start + len]))
     });
-    let (label, block) = found.ok_or(PemKeyError::NoKey)?;
-    let (_, der) = pem::decode_vec(block.as_bytes()).map_err(|_| PemKeyError::Rejected)?;
+    let (label, block) = found.ok_or(KeyPairError::NoKey)?;
+    let (_, der) = pem::decode_vec(block.as_bytes()).map_err(|_| KeyPairError::Rejected)?;
     Ok((label, der))
 }
 

@@ -1,5 +1,6 @@
 //! How an issuer is doing: what relying parties fetch now, and what is wrong with it. It looks and
-//! changes nothing; what is found is told by `rescind status`, `/status`, `/healthz` and the alarms.
+//! changes nothing; what is found is told by `rescind status`, `/status`, `/healthz` and the
+//! alarms.
 
 use std::time::Duration;
 

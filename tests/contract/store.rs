@@ -171,11 +171,7 @@ pub async fn a_label_is_not_believed_of_other_bytes<P: Place>() {
         (&b"other bytes"[..], None)
     );
     assert_ne!(found.version, before);
-    let error = ca
-        .shelf
-        .publish(&crl, label, before)
-        .await
-        .unwrap_err();
+    let error = ca.shelf.publish(&crl, label, before).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     ca.shelf.publish(&crl, label, found.version).await.unwrap();
 }

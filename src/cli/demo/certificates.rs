@@ -10,7 +10,7 @@ use crate::core::{
     },
     der::{oid, tag, write},
     key::PublicKey,
-    key_pair::{NewKey, PemKey, generate},
+    key_pair::{KeyPair, NewKey, generate},
     serial::Serial,
     time::{Timestamp, Window},
 };
@@ -18,7 +18,7 @@ use crate::core::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A certificate and its key, PEM.
-pub(super) struct Issued {
+pub(super) struct DemoCertificate {
     pub(super) certificate: String,
     pub(super) key: String,
     public: PublicKey,
@@ -26,7 +26,7 @@ pub(super) struct Issued {
 }
 
 /// A CA that signed its own certificate.
-pub(super) fn root(name: &str, now: Timestamp) -> Result<Issued, BoxedError> {
+pub(super) fn root(name: &str, now: Timestamp) -> Result<DemoCertificate, BoxedError> {
     let (key, spki) = new_key()?;
     let public = PublicKey::from_spki(&spki)?;
     // RFC 5280 §4.2.1.9: cA, and a pathLenConstraint of 0: no CA below it.
@@ -45,7 +45,7 @@ pub(super) fn root(name: &str, now: Timestamp) -> Result<Issued, BoxedError> {
         spki,
         extensions: extensions.concat(),
     };
-    Ok(Issued {
+    Ok(DemoCertificate {
         certificate: sign(new, &key, &public)?,
         key,
         public,
@@ -55,11 +55,11 @@ pub(super) fn root(name: &str, now: Timestamp) -> Result<Issued, BoxedError> {
 
 /// A certificate for TLS, with the demo's CDP and AIA in it.
 pub(super) fn leaf(
-    ca: &Issued,
+    ca: &DemoCertificate,
     name: &str,
     address: SocketAddr,
     now: Timestamp,
-) -> Result<Issued, BoxedError> {
+) -> Result<DemoCertificate, BoxedError> {
     let (key, spki) = new_key()?;
     let public = PublicKey::from_spki(&spki)?;
     let names = write::sequence(&[&write::value(tag::context_primitive(2), &[name.as_bytes()])]);
@@ -84,7 +84,7 @@ pub(super) fn leaf(
         spki,
         extensions: extensions.concat(),
     };
-    Ok(Issued {
+    Ok(DemoCertificate {
         certificate: sign(new, &ca.key, &ca.public)?,
         key,
         public,
@@ -111,7 +111,7 @@ fn validity(now: Timestamp, days: u32) -> Result<Window, &'static str> {
 fn sign(new: NewCertificate, key: &str, public: &PublicKey) -> Result<String, BoxedError> {
     let linted = new.draft(public.default_algorithm()).lint(&())?;
     let compared = linted.compare(&())?;
-    let signed = PemKey::from_pem(key.as_bytes(), public)?.sign(compared)?;
+    let signed = KeyPair::from_pem(key.as_bytes(), public)?.sign(compared)?;
     let checked = signed.check(public, &(), &())?;
     Ok(write::pem("CERTIFICATE", checked.bytes()))
 }

@@ -2,47 +2,36 @@
 //! CRL.
 
 use super::{
-    CrlPlan, CrlRef, Entry, Listed, REMOVE_FROM_CRL,
+    CrlPlan, CrlRef, Delta, Entry, Listed, REMOVE_FROM_CRL,
     gate::{Previous, point},
     scope::Base,
 };
 use crate::core::{journal::replica::Replica, revocation::Status, seal::Findings};
 
-/// What is on a delta CRL.
-#[derive(Clone, Debug)]
-pub struct Delta {
-    /// The full CRL that it continues.
-    pub base: Base,
-    /// What changed since, in order of serial.
-    pub entries: Vec<Listed>,
-}
-
-impl Delta {
-    /// That of the delta CRL beside `full`: what changed since `base`, and, as `removeFromCRL`,
-    /// what was released since or left the CRL because it expired. `listed` is the base itself.
-    pub fn beside(full: &CrlPlan, replica: &Replica, base: Base, listed: &CrlRef<'_>) -> Self {
-        let mut listed = listed.entries().filter_map(Result::ok).peekable();
-        let entry = |status: &Status| {
-            let serial = status.serial();
-            while listed.next_if(|entry| entry.serial < serial).is_some() {}
-            let is_on_base = listed.next_if(|entry| entry.serial == serial).is_some();
-            if full.lists(status) {
-                return Listed::of(status).filter(|_| status.seq() > base.seq);
-            }
-            let is_gone = if status.is_listed() {
-                // On the base, or on a CRL since, which a client may have instead of the base.
-                is_on_base || status.seq() > base.seq
-            } else {
-                replica
-                    .released_at(&serial)
-                    .is_some_and(|seq| seq > base.seq)
-            };
-            let date = status.revoked_at().unwrap_or(full.window.this());
-            is_gone.then(|| Listed::removed(serial, date))
+/// What is on the delta CRL beside `full`: what changed since `base`, and, as `removeFromCRL`,
+/// what was released since or left the CRL because it expired. `listed` is the base itself.
+pub fn beside(full: &CrlPlan, replica: &Replica, base: Base, listed: &CrlRef<'_>) -> Delta {
+    let mut listed = listed.entries().filter_map(Result::ok).peekable();
+    let entry = |status: &Status| {
+        let serial = status.serial();
+        while listed.next_if(|entry| entry.serial < serial).is_some() {}
+        let is_on_base = listed.next_if(|entry| entry.serial == serial).is_some();
+        if full.lists(status) {
+            return Listed::of(status).filter(|_| status.seq() > base.seq);
+        }
+        let is_gone = if status.is_listed() {
+            // On the base, or on a CRL since, which a client may have instead of the base.
+            is_on_base || status.seq() > base.seq
+        } else {
+            replica
+                .released_at(&serial)
+                .is_some_and(|seq| seq > base.seq)
         };
-        let entries = replica.rows().filter_map(entry).collect();
-        Self { base, entries }
-    }
+        let date = status.revoked_at().unwrap_or(full.window.this());
+        is_gone.then(|| Listed::removed(serial, date))
+    };
+    let entries = replica.rows().filter_map(entry).collect();
+    Delta { base, entries }
 }
 
 /// What a delta CRL must fit.

@@ -147,11 +147,12 @@ fn extensions(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &m
         "RFC 5280 §5.2.3",
         format!("the CRL number is not {}", crl.number),
     );
-    let points = points(read);
+    let urls = &crl.plan.distribution_points;
+    let is_planned = points(read) == Some((urls.clone(), crl.plan.contains));
+    // Without its URL, a shard would pass for the full CRL (Mozilla policy §6.1.2).
+    let is_lost = matches!(crl.plan.scope, Scope::Shard(_)) && urls.is_empty();
     findings.require(
-        points.as_ref() == Some(&(crl.plan.distribution_points.clone(), crl.plan.contains))
-            // Without its URL, a shard would pass for the full CRL (Mozilla policy §6.1.2).
-            && !(matches!(crl.plan.scope, Scope::Shard(_)) && crl.plan.distribution_points.is_empty()),
+        is_planned && !is_lost,
         "issuing_distribution_point",
         "RFC 5280 §5.2.5",
         "the issuing distribution point is not exactly the planned URLs and certificates, or a \

@@ -5,13 +5,11 @@
 pub mod delta;
 pub mod gate;
 pub mod lint;
+mod listed;
 mod read;
 pub mod scope;
 mod write;
 
+pub use listed::{Delta, Listed, REMOVE_FROM_CRL};
 pub use read::{CrlError, CrlRef, Entries, Entry, SignedCrl};
-pub use write::{Appearance, Crl, CrlPlan, EXPIRED_CERTS_ON_CRL, Listed};
-
-/// The CRLReason removeFromCRL, which "MUST only appear in delta CRLs" (RFC 5280 §5.3.1). It is no
-/// [`Reason`](crate::core::revocation::Reason).
-pub const REMOVE_FROM_CRL: u8 = 8;
+pub use write::{Appearance, Crl, CrlPlan, EXPIRED_CERTS_ON_CRL};

@@ -1,15 +1,14 @@
 //! Drafting CRLs, full, delta and sharded (RFC 5280 §5).
 
 use super::{
-    REMOVE_FROM_CRL,
-    delta::Delta,
+    listed::{Delta, Listed},
     scope::{Contains, Scope},
 };
 use crate::core::{
     der::{oid, tag, write},
     issuer::Issuer,
     journal::replica::Replica,
-    revocation::{Reason, Status},
+    revocation::Status,
     seal::{Draft, Tbs},
     serial::{CrlNumber, Serial},
     time::{Calendar, Timestamp, Window},
@@ -55,42 +54,6 @@ pub struct Appearance {
     pub this_update: Timestamp,
     /// The change set its index was level with.
     pub seq: u64,
-}
-
-/// An entry that is to be written: what a CRL says of one certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Whose.
-    pub serial: Serial,
-    /// Since when.
-    pub revoked_at: Timestamp,
-    /// The reason code; none for unspecified.
-    pub reason: Option<u8>,
-    /// When the key was compromised, if told.
-    pub invalidity_date: Option<Timestamp>,
-}
-
-impl Listed {
-    /// A certificate that is revoked or held; none where it is valid.
-    pub fn of(status: &Status) -> Option<Self> {
-        let listing = status.listing()?;
-        Some(Self {
-            serial: status.serial(),
-            revoked_at: listing.at,
-            reason: listing.reason.map(Reason::code),
-            invalidity_date: listing.invalidity_date,
-        })
-    }
-
-    /// One that is to leave the list. On delta CRLs alone (RFC 5280 §5.3.1).
-    pub fn removed(serial: Serial, since: Timestamp) -> Self {
-        Self {
-            serial,
-            revoked_at: since,
-            reason: Some(REMOVE_FROM_CRL),
-            invalidity_date: None,
-        }
-    }
 }
 
 impl CrlPlan {

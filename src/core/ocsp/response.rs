@@ -1,6 +1,6 @@
 //! Basic OCSP responses: written here, and read back ([`super::lint`]) before they are signed,
-//! always by [`Reader`](crate::core::der::Reader), which shares nothing with the writer, and by `rasn-ocsp` where the answer
-//! will be kept.
+//! always by [`Reader`](crate::core::der::Reader), which shares nothing with the writer, and by
+//! `rasn-ocsp` where the answer will be kept.
 
 use bytes::Bytes;
 
@@ -395,10 +395,10 @@ mod tests {
     /// A pair that signs what the certificate's key does not verify proves nothing.
     #[test]
     fn a_key_pair_of_another_certificate_is_not_proven() {
-        use crate::core::key_pair::{NewKey, PemKey, generate};
+        use crate::core::key_pair::{KeyPair, NewKey, generate};
         let [(pem, spki), (_, other)] = [(); 2].map(|()| generate(NewKey::P256).unwrap());
         let [public, other] = [&spki, &other].map(|spki| PublicKey::from_spki(spki).unwrap());
-        let key = || PemKey::from_pem(pem.as_bytes(), &public).unwrap();
+        let key = || KeyPair::from_pem(pem.as_bytes(), &public).unwrap();
         assert!(key().prove(public.clone()).is_ok());
         assert!(key().prove(other).is_err());
         assert!(Proven::new((), |(), _, _| Some(vec![0; 70]), public.clone()).is_none());
@@ -407,10 +407,10 @@ mod tests {
 
     #[test]
     fn a_fleeting_answer_verifies_as_a_kept_one_does() {
-        use crate::core::key_pair::{NewKey, PemKey, generate};
+        use crate::core::key_pair::{KeyPair, NewKey, generate};
         let (pem, spki) = generate(NewKey::P256).unwrap();
         let public = PublicKey::from_spki(&spki).unwrap();
-        let key = PemKey::from_pem(pem.as_bytes(), &public)
+        let key = KeyPair::from_pem(pem.as_bytes(), &public)
             .unwrap()
             .prove(public.clone())
             .unwrap();

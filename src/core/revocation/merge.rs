@@ -1,6 +1,6 @@
 //! What is asked, and how it merges with what is known.
 
-use super::{Listing, Reason, State, Status};
+use super::status::{Listing, Reason, State, Status};
 use crate::core::{serial::Serial, time::Timestamp};
 
 /// A change that somebody asks for.

@@ -1,8 +1,9 @@
-//! A key pair that was seen to sign what its public key verifies, and what may go out on that proof alone.
+//! A key pair that was seen to sign what its public key verifies, and what may go out on that proof
+//! alone.
 
 use std::fmt;
 
-use super::{CheckError, Checked, Compared, Document};
+use super::states::{CheckError, Checked, Compared, Document};
 use crate::core::key::{PublicKey, SignatureAlgorithm};
 
 /// A document that one client reads at once, and nobody keeps: it may go out on the proof that its
@@ -65,7 +66,7 @@ impl<K> Proven<K> {
 
     fn signature<D: Document>(&self, compared: &Compared<D>) -> Result<Vec<u8>, CheckError> {
         Some(compared)
-            .filter(|compared| compared.algorithm == self.algorithm)
+            .filter(|compared| compared.algorithm() == self.algorithm)
             .and_then(|compared| (self.sign)(&self.pair, self.algorithm, compared.to_be_signed()))
             .ok_or(CheckError::Refused(self.algorithm))
     }

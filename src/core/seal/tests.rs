@@ -3,7 +3,8 @@
 use super::*;
 use crate::core::{
     der::write,
-    key_pair::{NewKey, PemKey, generate},
+    key::{PublicKey, SignatureAlgorithm},
+    key_pair::{KeyPair, NewKey, generate},
 };
 
 /// Says one number, which must be above the one before.
@@ -31,10 +32,10 @@ fn note(number: u64) -> Vec<u8> {
     write::sequence(&[&write::integer(number)])
 }
 
-fn key() -> (PemKey, PublicKey) {
+fn key() -> (KeyPair, PublicKey) {
     let (pem, spki) = generate(NewKey::P256).unwrap();
     let public = PublicKey::from_spki(&spki).unwrap();
-    let pair = PemKey::from_pem(pem.as_bytes(), &public).unwrap();
+    let pair = KeyPair::from_pem(pem.as_bytes(), &public).unwrap();
     (pair, public)
 }
 
@@ -46,7 +47,7 @@ fn compared(number: u64) -> Compared<Note> {
 }
 
 /// What a CA elsewhere makes of its own accord.
-fn whole(number: u64, (pair, public): &(PemKey, PublicKey)) -> Vec<u8> {
+fn whole(number: u64, (pair, public): &(KeyPair, PublicKey)) -> Vec<u8> {
     let signed = pair.sign(compared(number)).unwrap();
     signed.check(public, &(), &0).unwrap().bytes().to_vec()
 }

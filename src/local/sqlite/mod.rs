@@ -122,13 +122,16 @@ impl Sqlite {
     }
 
     /// Replaces the row at a place by what `put` writes, if it is still `expected`.
-    async fn replace(
+    async fn replace<Put>(
         &self,
         operation: &'static str,
         place: Place,
         expected: Version,
-        put: impl FnOnce(&Transaction<'_>, &Place, i64) -> Result<(), rusqlite::Error> + Send + 'static,
-    ) -> Result<Version, DriverError> {
+        put: Put,
+    ) -> Result<Version, DriverError>
+    where
+        Put: FnOnce(&Transaction<'_>, &Place, i64) -> Result<(), rusqlite::Error> + Send + 'static,
+    {
         let done = self.run(operation, move |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

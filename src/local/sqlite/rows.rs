@@ -47,7 +47,8 @@ pub(super) const SCOPE: &str =
 
 const PUT_SCOPE: &str = "
     INSERT OR REPLACE INTO revocations
-        (PartitionKey, RowKey, Version, Number, Seq, Hash, Sha256, ThisUpdate, NextUpdate, PublishedAt)
+        (PartitionKey, RowKey, Version, Number, Seq, Hash, Sha256,
+         ThisUpdate, NextUpdate, PublishedAt)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// The version that a row gets next, if it is now `expected`.
@@ -143,8 +144,8 @@ pub(super) fn put_scope(
     Ok(())
 }
 
-/// A checkpoint's row has the columns of a CRL's: `Number` is that of the one before it, 0 for none,
-/// and all three times are that of its making.
+/// A checkpoint's row has the columns of a CRL's: `Number` is that of the one before it, 0 for
+/// none, and all three times are that of its making.
 pub(super) fn put_checkpoint(
     transaction: &Transaction<'_>,
     place: &Place,

@@ -160,7 +160,7 @@ pub enum FileError {
 
 /// Where the files come from.
 #[derive(Clone, Debug)]
-pub struct Origin<'a> {
+pub struct ImportOrigin<'a> {
     /// What they are.
     pub form: ImportForm,
     /// The certificate of the CA that signed them, where it is not our issuer's.
@@ -172,7 +172,7 @@ pub struct Origin<'a> {
 /// Imports files; all are read and verified before the first change.
 pub async fn import(
     ca: &Ca,
-    origin: &Origin<'_>,
+    origin: &ImportOrigin<'_>,
     files: &[PathBuf],
     author: &Author,
     now: Timestamp,
@@ -207,11 +207,11 @@ pub async fn import(
         }
         let mut done = 0;
         for content in &contents {
-            let told = |count| {
+            let recorded = revoke::commit(ca, &content.requests, author, now, |count| {
                 done += count;
                 progress(done, report.read);
-            };
-            let recorded = revoke::commit(ca, &content.requests, author, now, told).await?;
+            });
+            let recorded = recorded.await?;
             report.changed += recorded.changed;
             report.seq = recorded.seq;
         }
@@ -222,7 +222,7 @@ pub async fn import(
 
 fn read(
     ca: &Ca,
-    origin: &Origin<'_>,
+    origin: &ImportOrigin<'_>,
     file: &Path,
     now: Timestamp,
 ) -> Result<ImportContent, FileError> {
@@ -261,12 +261,15 @@ async fn preview(ca: &Ca, contents: &[ImportContent]) -> Result<(usize, u64), Im
     Ok((changed, replica.head().seq))
 }
 
-/// Each serial number once: of several requests for one, that with the earliest date counts.
-fn once(requests: Vec<ChangeRequest>) -> Vec<ChangeRequest> {
-    let date = |request: &ChangeRequest| match request.action {
+fn date(request: &ChangeRequest) -> Option<Timestamp> {
+    match request.action {
         Action::Revoke { at, .. } => Some(at),
         Action::Release | Action::Record => None,
-    };
+    }
+}
+
+/// Each serial number once: of several requests for one, that with the earliest date counts.
+fn once(requests: Vec<ChangeRequest>) -> Vec<ChangeRequest> {
     let mut places: HashMap<Serial, usize> = HashMap::with_capacity(requests.len());
     let mut kept: Vec<ChangeRequest> = Vec::with_capacity(requests.len());
     for request in requests {

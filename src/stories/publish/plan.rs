@@ -7,8 +7,7 @@ use crate::{
     ca::Ca,
     core::{
         crl::{
-            Appearance, CrlError, CrlPlan, CrlRef, EXPIRED_CERTS_ON_CRL,
-            delta::Delta,
+            Appearance, CrlError, CrlPlan, CrlRef, EXPIRED_CERTS_ON_CRL, delta,
             gate::Previous,
             scope::{Base, Scope},
         },
@@ -141,7 +140,7 @@ pub(super) fn delta(
         this_update: listed.this_update,
         seq: base.seq().ok_or(PlanError::Base)?,
     };
-    let delta = Delta::beside(full, pass.replica, base, listed);
+    let delta = delta::beside(full, pass.replica, base, listed);
     Ok(CrlPlan {
         delta: Some(delta),
         ..beside(pass, full)

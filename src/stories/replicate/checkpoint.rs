@@ -64,11 +64,14 @@ impl From<DriverError> for Unread {
     }
 }
 
-async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
-    let useless = |why: String| Unread {
+fn useless(why: String) -> Unread {
+    Unread {
         why,
         is_useless: true,
-    };
+    }
+}
+
+async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
     // What is wrong with the index itself is told by whoever reads it next.
     let Some(row) = ca.index.checkpoint(&ca.name).await.ok().flatten() else {
         return Ok(None);

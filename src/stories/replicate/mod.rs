@@ -71,16 +71,19 @@ async fn read_on(ca: &Ca, fold: &Fold, head: u64) -> Result<Vec<Linked>, DriverE
     Ok(sets)
 }
 
-/// Reads the index, or what is new in it since `known`, until it is level with the head.
-pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelError> {
-    let distrust = |error| LevelError::Replica {
+fn distrust(ca: &Ca, error: ReplicaError) -> LevelError {
+    LevelError::Replica {
         name: ca.name.clone(),
         error,
-    };
-    let genesis = || Fold::new(&ca.issuer.spki_hash());
+    }
+}
+
+/// Reads the index, or what is new in it since `known`, until it is level with the head.
+pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelError> {
+    let empty = Fold::new(&ca.issuer.spki_hash());
     let mut fold = match known {
         Some(known) => known.resume(),
-        None => checkpoint::load(ca).await.unwrap_or_else(genesis),
+        None => checkpoint::load(ca).await.unwrap_or(empty),
     };
     for _ in 0..MOVES {
         let Some(Versioned { value: head, .. }) = ca.index.head(&ca.name).await? else {
@@ -88,32 +91,41 @@ pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelErr
             let head = Head::genesis(&ca.issuer.spki_hash());
             return match known {
                 // The head was there before: the index was emptied under us.
-                Some(known) if known.head().seq > 0 => Err(distrust(ReplicaError::Behind {
-                    head: 0,
-                    journal: known.head().seq,
-                })),
-                _ => empty.level(&head).map_err(distrust),
+                Some(known) if known.head().seq > 0 => Err(distrust(
+                    ca,
+                    ReplicaError::Behind {
+                        head: 0,
+                        journal: known.head().seq,
+                    },
+                )),
+                _ => empty.level(&head).map_err(|error| distrust(ca, error)),
             };
         };
         if head.seq < fold.seq() {
             // What was read before this head was read is newer than it: the index went back.
-            return Err(distrust(ReplicaError::Behind {
-                head: head.seq,
-                journal: fold.seq(),
-            }));
+            return Err(distrust(
+                ca,
+                ReplicaError::Behind {
+                    head: head.seq,
+                    journal: fold.seq(),
+                },
+            ));
         }
         while fold.seq() < head.seq {
             let sets = read_on(ca, &fold, head.seq).await?;
             if sets.is_empty() {
-                return Err(distrust(ReplicaError::Behind {
-                    head: head.seq,
-                    journal: fold.seq(),
-                }));
+                return Err(distrust(
+                    ca,
+                    ReplicaError::Behind {
+                        head: head.seq,
+                        journal: fold.seq(),
+                    },
+                ));
             }
-            fold.read(&sets).map_err(distrust)?;
+            fold.read(&sets).map_err(|error| distrust(ca, error))?;
         }
         if fold.seq() == head.seq {
-            return fold.level(&head).map_err(distrust);
+            return fold.level(&head).map_err(|error| distrust(ca, error));
         }
         // Commits came between reading the head and the journal; look at the head again.
     }
@@ -121,5 +133,5 @@ pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelErr
         head: 0,
         journal: fold.seq(),
     };
-    Err(distrust(error))
+    Err(distrust(ca, error))
 }

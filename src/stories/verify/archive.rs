@@ -66,39 +66,62 @@ pub(super) async fn crl(
     number: CrlNumber,
     before: u64,
 ) -> Result<u64, VerifyError> {
+    let name = format!("{}/{number}{}", journal.ca.name, scope.archived());
+    match look(journal, scope, number, before).await {
+        Err(Looked::Different(what)) => Err(VerifyError::Archive { name, what }),
+        Err(Looked::Stopped(error)) => Err(error),
+        Ok(seq) => Ok(seq),
+    }
+}
+
+/// Why a look at an archived CRL found no good one.
+enum Looked {
+    /// It is another than it should be.
+    Different(Difference),
+    /// There was no look at it.
+    Stopped(VerifyError),
+}
+
+impl<E: Into<Difference>> From<E> for Looked {
+    fn from(what: E) -> Self {
+        Self::Different(what.into())
+    }
+}
+
+async fn look(
+    journal: &mut Journal<'_>,
+    scope: Scope,
+    number: CrlNumber,
+    before: u64,
+) -> Result<u64, Looked> {
     let ca = journal.ca;
-    let name = format!("{}/{number}{}", ca.name, scope.archived());
-    let wrong = |what: Difference| VerifyError::Archive {
-        name: name.clone(),
-        what,
-    };
-    let stored = ca
-        .shelf
-        .from_archive(scope, number)
-        .await?
-        .ok_or_else(|| wrong(Difference::Gone))?;
-    let previous =
-        Previous::verified(&stored.bytes, &ca.issuer, None).map_err(|error| wrong(error.into()))?;
+    let stored = ca.shelf.from_archive(scope, number).await;
+    let stored = stored.map_err(|error| Looked::Stopped(error.into()))?;
+    let stored = stored.ok_or(Difference::Gone)?;
+    let previous = Previous::verified(&stored.bytes, &ca.issuer, None)?;
     let crl = previous.crl();
     if crl.number() != Some(number) {
-        return Err(wrong(Difference::Number));
+        return Err(Difference::Number.into());
     }
     let label = stored
         .label
         .filter(|label| label.sha256 == Digest::of(&stored.bytes));
-    let label = label.ok_or_else(|| wrong(Difference::Label))?;
+    let label = label.ok_or(Difference::Label)?;
     if label.seq < before {
-        return Err(wrong(Difference::Older(label.seq)));
+        return Err(Difference::Older(label.seq).into());
     }
-    journal.go_to(label.seq).await?;
+    journal.go_to(label.seq).await.map_err(Looked::Stopped)?;
     if journal.fold.seq() != label.seq || journal.fold.hash() != label.hash {
-        return Err(wrong(Difference::OtherJournal(label.seq)));
+        return Err(Difference::OtherJournal(label.seq).into());
     }
     match scope {
-        Scope::Full | Scope::Shard(_) => entries(crl, &journal.fold, scope).map_err(wrong)?,
-        Scope::Delta => beside(journal, crl, number)
-            .await?
-            .map_or(Ok(()), |what| Err(wrong(what)))?,
+        Scope::Full | Scope::Shard(_) => entries(crl, &journal.fold, scope)?,
+        Scope::Delta => {
+            let different = beside(journal, crl, number).await;
+            if let Some(what) = different.map_err(Looked::Stopped)? {
+                return Err(what.into());
+            }
+        }
     }
     Ok(label.seq)
 }

@@ -59,24 +59,37 @@ pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<Known
     let Some((number, at, stored)) = newest else {
         return Ok(known);
     };
-    let wrong = |what: Difference| VerifyError::Archive {
-        name: format!("{}/{number}.crl", ca.name),
-        what,
-    };
-    let previous =
-        Previous::verified(&stored.bytes, &ca.issuer, None).map_err(|error| wrong(error.into()))?;
     known.crl_number = Some(number.get());
     known.published_at = Some(at);
-    known.is_current = previous.crl().next_update.is_some_and(|next| time < next);
-    for entry in previous.crl().entries() {
-        let entry = entry.map_err(|error| wrong(error.into()))?;
-        if entry.serial == *serial {
-            known.is_listed = true;
-            known.revoked_at = Some(entry.revoked_at);
-            known.reason = entry.reason().ok().flatten().map(|reason| reason.name());
-        }
-    }
+    let listed = known.read(ca, &stored.bytes, serial, time);
+    listed.map_err(|what| VerifyError::Archive {
+        name: format!("{}/{number}.crl", ca.name),
+        what,
+    })?;
     Ok(known)
+}
+
+impl KnownAsOf {
+    /// Takes over what the CRL says of `serial`.
+    fn read(
+        &mut self,
+        ca: &Ca,
+        bytes: &[u8],
+        serial: &Serial,
+        time: Timestamp,
+    ) -> Result<(), Difference> {
+        let previous = Previous::verified(bytes, &ca.issuer, None)?;
+        self.is_current = previous.crl().next_update.is_some_and(|next| time < next);
+        for entry in previous.crl().entries() {
+            let entry = entry?;
+            if entry.serial == *serial {
+                self.is_listed = true;
+                self.revoked_at = Some(entry.revoked_at);
+                self.reason = entry.reason().ok().flatten().map(|reason| reason.name());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// When it was written; the archive's copy is written once.

@@ -98,12 +98,12 @@ pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<VerifyReport, 
     // Roughly the order in which they were made, so that the journal is read about once. A delta
     // CRL has the number of its full CRL, and stands behind it.
     archived.sort_by_key(|&(number, _)| number);
-    let mut last: HashMap<Scope, Last> = HashMap::new();
+    let mut last: HashMap<Scope, LastArchived> = HashMap::new();
     for &(number, scope) in &archived {
         progress(format!("archived {scope} CRL {number}"));
         let before = last.get(&scope).map_or(0, |last| last.seq);
         let seq = archive::crl(&mut journal, scope, number, before).await?;
-        last.insert(scope, Last { seq, number });
+        last.insert(scope, LastArchived { seq, number });
         report.crls += 1;
     }
     for scope in ca.crl.scopes() {
@@ -116,7 +116,7 @@ pub async fn verify(ca: &Ca, progress: impl Fn(String)) -> Result<VerifyReport, 
 }
 
 /// The last archived CRL of a scope that was looked at.
-struct Last {
+struct LastArchived {
     /// The change set it was made from.
     seq: u64,
     number: CrlNumber,
@@ -272,22 +272,22 @@ fn same_rows(
     }
 }
 
+fn on_shelf(ca: &Ca, scope: Scope, what: &'static str) -> VerifyError {
+    let name = ca.shelf.name(&scope.file());
+    VerifyError::Shelf { name, what }
+}
+
 /// The shelf has the newest CRL of the archive.
 async fn shelf(ca: &Ca, scope: Scope, newest: Option<CrlNumber>) -> Result<(), VerifyError> {
-    let name = ca.shelf.name(&scope.file());
-    let wrong = |what| VerifyError::Shelf {
-        name: name.clone(),
-        what,
-    };
     let Some(stored) = ca.shelf.current_of(scope).await? else {
         return if newest.is_none() {
             Ok(())
         } else {
-            Err(wrong("it is missing"))
+            Err(on_shelf(ca, scope, "it is missing"))
         };
     };
     let Some(number) = newest else {
-        return Err(wrong("the archive has no copy of it"));
+        return Err(on_shelf(ca, scope, "the archive has no copy of it"));
     };
     let archived = ca.shelf.from_archive(scope, number).await?;
     if archived.is_some_and(|archived| archived.sha256 == stored.sha256) {
@@ -296,6 +296,10 @@ async fn shelf(ca: &Ca, scope: Scope, newest: Option<CrlNumber>) -> Result<(), V
     // A publisher may have gone on meanwhile.
     match ca.shelf.archived_numbers(scope).await?.into_iter().max() {
         Some(newest) if newest > number => Box::pin(shelf(ca, scope, Some(newest))).await,
-        _ => Err(wrong("it is not the newest CRL of the archive")),
+        _ => Err(on_shelf(
+            ca,
+            scope,
+            "it is not the newest CRL of the archive",
+        )),
     }
 }

@@ -7,7 +7,7 @@ use rescind::core::{
     certificate::Certificate,
     crl::{
         Appearance, Crl, CrlPlan, CrlRef,
-        delta::{Delta, Neighbours},
+        delta::{self, Neighbours},
         gate::Previous,
         lint::{CrlBefore, CrlSource},
         scope::{Base, Contains, Scope, Shard},
@@ -189,7 +189,7 @@ impl World {
                 };
                 let previous = self.bytes(Good::Previous);
                 let previous = CrlRef::read(&previous).unwrap();
-                let delta = Delta::beside(&full, &self.replica, base, &previous);
+                let delta = delta::beside(&full, &self.replica, base, &previous);
                 CrlPlan {
                     scope: Scope::Delta,
                     freshest: None,

@@ -16,7 +16,7 @@ use common::{World, yardstick};
 use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime,
 };
-use rescind::core::{crl::Crl, journal::checkpoint, seal::Linted};
+use rescind::facade::core::{crl::Crl, journal::checkpoint, seal::Linted};
 
 fn sizes() -> Vec<usize> {
     let wanted = std::env::var("RESCIND_BENCH_ENTRIES")

@@ -26,7 +26,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
-use rescind::{
+use rescind::facade::{
     ca::Ca,
     config::{Config, values::Values},
     core::{

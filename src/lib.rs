@@ -1,12 +1,18 @@
 //! CRLs and OCSP for certificate authorities whose key serves neither.
+//!
+//! Arrows run one way: `cli → {http, server} → stories → ca → {local, azure} → store → core`; see
+//! ARCHITECTURE.md. The library is there for the program, and for its tests ([`facade`]).
 
-pub mod azure;
-pub mod ca;
-pub mod cli;
-pub mod config;
-pub mod core;
-pub mod http;
-pub mod local;
-pub mod server;
-pub mod store;
-pub mod stories;
+mod azure;
+mod ca;
+mod cli;
+mod config;
+mod core;
+pub mod facade;
+mod http;
+mod local;
+mod server;
+mod store;
+mod stories;
+
+pub use cli::main;

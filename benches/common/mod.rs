@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rescind::core::{
+use rescind::facade::core::{
     certificate::Certificate,
     crl::{
         Appearance, Crl, CrlPlan,

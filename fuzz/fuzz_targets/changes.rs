@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use rescind::core::{
+use rescind::facade::core::{
     digest::Digest,
     journal::{
         change_set::{ChainHash, ChangeSet, Linked},
@@ -54,7 +54,7 @@ fn kept(set: ChangeSet) {
     let rows: Vec<_> = fold.rows().copied().collect();
     assert!(rows.iter().map(|row| *row.serial().octets()).eq(serials));
     // A head is level with it by definition, whatever the counts; they are the rows'.
-    let mut head = rescind::core::journal::change_set::Head::genesis(&KEY);
+    let mut head = rescind::facade::core::journal::change_set::Head::genesis(&KEY);
     (head.seq, head.hash) = (fold.seq(), fold.hash());
     rows.iter()
         .for_each(|row| head.counts.change(None, row.state()));

@@ -4,7 +4,7 @@
 
 use der::{Decode, ErrorKind};
 use libfuzzer_sys::fuzz_target;
-use rescind::core::crl::{CrlError, CrlRef, Entry, SignedCrl};
+use rescind::facade::core::crl::{CrlError, CrlRef, Entry, SignedCrl};
 use x509_cert::{
     certificate::Raw,
     crl::{CertificateList, RevokedCert},

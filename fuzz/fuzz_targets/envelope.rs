@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rescind::http::functions::is_past_due;
+use rescind::facade::http::functions::is_past_due;
 use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {

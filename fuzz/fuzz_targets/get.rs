@@ -5,7 +5,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use libfuzzer_sys::fuzz_target;
-use rescind::core::ocsp::{Request, get::decode};
+use rescind::facade::core::ocsp::{Request, get::decode};
 
 fn is_request(der: &[u8]) -> bool {
     Request::read(der).is_ok()

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use rescind::{
+use rescind::facade::{
     core::revocation::merge,
     stories::{import::read_jsonl, schema::Shown},
 };

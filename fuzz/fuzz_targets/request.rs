@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rescind::core::ocsp::{MAX_CERT_IDS, Request};
+use rescind::facade::core::ocsp::{MAX_CERT_IDS, Request};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(request) = Request::read(bytes) else {

@@ -14,7 +14,7 @@ use super::retry::{Call, SMALL, call};
 use crate::store::error::DriverError;
 
 /// Environment variables by name.
-pub type Environment = HashMap<String, String>;
+pub(crate) type Environment = HashMap<String, String>;
 
 /// Which of the ways to an identity the environment points to.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,13 +3,13 @@
 //! They share one identity, one HTTP client and one way to retry. No secret stands in the
 //! configuration: in Azure the identity is managed; on a laptop it is that of `az login`.
 
-pub mod blob;
+pub(crate) mod blob;
 mod entity;
-pub mod identity;
+pub(crate) mod identity;
 mod retry;
 mod shared_key;
-pub mod table;
-pub mod vault;
+pub(crate) mod table;
+pub(crate) mod vault;
 
 use std::{
     collections::HashMap,
@@ -108,7 +108,7 @@ fn options(transport: &reqwest::Client) -> ClientOptions {
 
 /// The HTTP client of the process. It trusts the certificates of the system, or Mozilla's where the
 /// system has none, as in some images of the Functions host; proxies come from the environment.
-pub fn transport() -> Result<reqwest::Client, DriverError> {
+pub(crate) fn transport() -> Result<reqwest::Client, DriverError> {
     let operation = "set up the HTTP client";
     let native = rustls_native_certs::load_native_certs().certs;
     let roots: Vec<_> = if native.is_empty() {

@@ -27,7 +27,6 @@ pub(super) struct Call {
 /// A call that failed for good.
 #[derive(Debug)]
 pub(super) struct Failed {
-    /// Why.
     pub(super) error: DriverError,
     /// Whether an earlier try may have taken effect.
     pub(super) retried: bool,

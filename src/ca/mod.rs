@@ -1,12 +1,12 @@
 //! One configured issuer with its roles: what the stories are told about.
 
-pub mod credential;
-pub mod index;
-pub mod open;
-pub mod shelf;
-pub mod signer;
-pub mod state;
-pub mod store;
+pub(crate) mod credential;
+pub(crate) mod index;
+pub(crate) mod open;
+pub(crate) mod shelf;
+pub(crate) mod signer;
+pub(crate) mod state;
+pub(crate) mod store;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -27,7 +27,6 @@ use self::{
 /// One issuer.
 #[derive(Clone, Debug)]
 pub struct Ca {
-    /// Its name.
     pub name: String,
     /// Its certificate and key.
     pub issuer: Issuer,

@@ -27,7 +27,6 @@ pub enum CaError {
     Certificate {
         /// The issuer's name.
         name: String,
-        /// What is wrong.
         #[source]
         error: UnusableCertificate,
     },
@@ -54,7 +53,6 @@ pub enum CaError {
 pub struct UnusableCertificate {
     /// Its file, or its URL in a vault.
     pub place: String,
-    /// What is wrong.
     #[source]
     pub why: CertificateFault,
 }
@@ -203,7 +201,7 @@ impl Places<'_> {
 }
 
 /// Reads a certificate, PEM or DER.
-pub fn read_certificate(path: &Path) -> Result<Certificate, UnusableCertificate> {
+pub(crate) fn read_certificate(path: &Path) -> Result<Certificate, UnusableCertificate> {
     from_file(path).map_err(|why| UnusableCertificate {
         place: path.display().to_string(),
         why,

@@ -5,8 +5,8 @@
 //! pick the drivers, so there is no mode flag.
 
 mod read;
-pub mod settings;
-pub mod values;
+pub(crate) mod settings;
+pub(crate) mod values;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -216,9 +216,7 @@ pub enum ConfigError {
     Value {
         /// The key's path.
         key: String,
-        /// What was given.
         value: String,
-        /// Where.
         origin: Source,
         /// What is wrong with it, and what would be right.
         what: String,

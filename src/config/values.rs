@@ -14,7 +14,6 @@ pub enum Source {
     Default,
     /// The configuration file.
     File {
-        /// Its name.
         file: String,
         /// Counted from 1.
         line: usize,
@@ -48,7 +47,6 @@ pub enum ValuesError {
     /// A key that does not exist.
     #[error("{origin}: there is no setting {key}; did you mean {nearest}?")]
     Unknown {
-        /// Where it stands.
         origin: Source,
         /// What was written.
         key: String,
@@ -58,9 +56,7 @@ pub enum ValuesError {
     /// A table where a value belongs, or the other way round.
     #[error("{origin}: {key} {what}")]
     Shape {
-        /// Where it stands.
         origin: Source,
-        /// Which key.
         key: String,
         /// What it should be.
         what: &'static str,
@@ -80,7 +76,7 @@ pub struct Values {
 }
 
 /// The prefix of environment variables that override settings.
-pub const PREFIX: &str = "RESCIND__";
+pub(crate) const PREFIX: &str = "RESCIND__";
 
 impl Values {
     /// Collects values from the text of a file, if there is one, and from `RESCIND__…` variables,
@@ -292,7 +288,7 @@ impl Values {
 
 /// A value as it may be shown: without the signature in a storage URL, which is as good as a
 /// password.
-pub fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     match text.split_once("sig=") {
         Some((before, behind)) => format!(
             "{before}sig=…{}",

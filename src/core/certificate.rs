@@ -1,7 +1,7 @@
 //! An X.509 certificate, as far as revocation needs to look into it, and how a new one is written
 //! ([`mod@write`]).
 
-pub mod write;
+pub(crate) mod write;
 
 use der::Decode;
 use x509_cert::ext::pkix;

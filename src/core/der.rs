@@ -194,7 +194,7 @@ pub struct ExtensionRef<'a> {
 }
 
 /// Reads `Extensions` strictly: at least one, `critical` never encoded as FALSE, none twice.
-pub fn extensions(mut list: Reader<'_>) -> Result<Vec<ExtensionRef<'_>>, DerError> {
+pub(crate) fn extensions(mut list: Reader<'_>) -> Result<Vec<ExtensionRef<'_>>, DerError> {
     let mut items = list.sequence("extensions are not a SEQUENCE")?;
     list.finish("octets behind the extensions")?;
     if items.is_empty() {
@@ -214,7 +214,7 @@ pub fn extensions(mut list: Reader<'_>) -> Result<Vec<ExtensionRef<'_>>, DerErro
 }
 
 /// Reads one `Extension`.
-pub fn extension<'a>(items: &mut Reader<'a>) -> Result<ExtensionRef<'a>, DerError> {
+pub(crate) fn extension<'a>(items: &mut Reader<'a>) -> Result<ExtensionRef<'a>, DerError> {
     let mut item = items.sequence("an extension is not a SEQUENCE")?;
     let at = item.error("an extension whose object identifier is not DER");
     let id = item.content(tag::OID, "an extension without object identifier")?;

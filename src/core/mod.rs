@@ -8,17 +8,19 @@
 //! out ([`crl`], [`ocsp`]), what guards it ([`seal`]), the bytes ([`der`], [`digest`]), and how an
 //! error is told ([`chain`]).
 
-pub mod certificate;
-pub mod chain;
-pub mod crl;
-pub mod der;
-pub mod digest;
-pub mod issuer;
-pub mod journal;
-pub mod key;
-pub mod key_pair;
-pub mod ocsp;
-pub mod revocation;
-pub mod seal;
-pub mod serial;
-pub mod time;
+#![warn(missing_docs)]
+
+pub(crate) mod certificate;
+pub(crate) mod chain;
+pub(crate) mod crl;
+pub(crate) mod der;
+pub(crate) mod digest;
+pub(crate) mod issuer;
+pub(crate) mod journal;
+pub(crate) mod key;
+pub(crate) mod key_pair;
+pub(crate) mod ocsp;
+pub(crate) mod revocation;
+pub(crate) mod seal;
+pub(crate) mod serial;
+pub(crate) mod time;

@@ -119,7 +119,7 @@ impl Timestamp {
 /// Digits of many times: what was worked out for a day is kept, since certificates are revoked on
 /// the same few days.
 #[derive(Clone, Debug)]
-pub struct Calendar {
+pub(crate) struct Calendar {
     days: Box<[(u64, [u8; 8]); SLOTS]>,
 }
 
@@ -138,7 +138,7 @@ impl Default for Calendar {
 
 impl Calendar {
     /// As [`Timestamp::digits`].
-    pub fn digits(&mut self, time: Timestamp) -> [u8; 15] {
+    pub(crate) fn digits(&mut self, time: Timestamp) -> [u8; 15] {
         let (day, second) = (time.seconds() / DAY, (time.seconds() % DAY) as u32);
         let slot = day as usize % SLOTS;
         let (known, date) = &mut self.days[slot];
@@ -206,7 +206,7 @@ impl<'de> serde::Deserialize<'de> for Timestamp {
 }
 
 /// By how much the clocks of two publishers may differ.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// From `thisUpdate` to `nextUpdate`; never empty or backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,30 +39,30 @@ use crate::core::chain::Chain;
 pub const HEAD: Duration = Duration::from_secs(15);
 /// The same where the Functions host is the only client: it reads whole requests before it sends
 /// them on, and keeps connections open for a minute.
-pub const HEAD_FROM_HOST: Duration = Duration::from_secs(120);
+pub(crate) const HEAD_FROM_HOST: Duration = Duration::from_secs(120);
 /// How long a client may take for the body of a request.
 pub const BODY: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of an answer that is being sent to it.
 pub const STALL: Duration = Duration::from_secs(60);
 /// How long a connection is kept for more requests, and how long the last of its answers may take
 /// after that.
-pub const LIFE: Duration = Duration::from_secs(600);
+pub(crate) const LIFE: Duration = Duration::from_secs(600);
 /// Most connections. When they are all taken, idle ones are closed, and others wait in the system's
 /// queue.
 pub const MAX_CONNECTIONS: usize = 512;
 /// How long a connection that is to make room may still wait for a request: the client's may be
 /// under way.
-pub const ROOM: Duration = Duration::from_secs(1);
+pub(crate) const ROOM: Duration = Duration::from_secs(1);
 /// Most octets of a request's head.
-pub const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
 /// Most header fields of a request.
-pub const MAX_FIELDS: usize = 100;
+pub(crate) const MAX_FIELDS: usize = 100;
 /// Most octets of a request's target: what the platforms in front allow, too.
-pub const MAX_TARGET: usize = 8 * 1024;
+pub(crate) const MAX_TARGET: usize = 8 * 1024;
 
 /// A running server.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Tells connections to end when their present answers are out; whether because the server
     /// stops.
     finish: watch::Sender<bool>,
@@ -72,7 +72,7 @@ pub struct Server {
 
 impl Server {
     /// Serves what is behind the door. `from_host`: whether the Functions host is the only client.
-    pub fn start(listener: TcpListener, door: Door, from_host: bool) -> Self {
+    pub(crate) fn start(listener: TcpListener, door: Door, from_host: bool) -> Self {
         let finish = watch::Sender::new(false);
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let head = if from_host { HEAD_FROM_HOST } else { HEAD };
@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// Takes no more connections, and waits until those that are open have their answers.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.accepting.abort();
         self.finish.send_replace(true);
         // An error means that the slots are gone, which they are not.

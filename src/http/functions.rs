@@ -36,7 +36,7 @@ const FROM_OUTSIDE: [&str; 6] = [
 ];
 
 /// The port that the host wants us to listen on, if it is the host that started us.
-pub fn port(get: impl Fn(&str) -> Option<String>) -> Option<u16> {
+pub(crate) fn port(get: impl Fn(&str) -> Option<String>) -> Option<u16> {
     get("FUNCTIONS_CUSTOMHANDLER_PORT")
         .or_else(|| get("FUNCTIONS_HTTPWORKER_PORT"))?
         .parse()
@@ -44,7 +44,11 @@ pub fn port(get: impl Fn(&str) -> Option<String>) -> Option<u16> {
 }
 
 /// `POST /publish`: one tick.
-pub async fn publish(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
+pub(crate) async fn publish(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     if !app.is_hosted || !is_from_host(&headers) {
         return answer(
             StatusCode::FORBIDDEN,

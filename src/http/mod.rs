@@ -1,9 +1,9 @@
 //! The HTTP door: it translates requests and answers, and decides nothing.
 
 mod api;
-pub mod connections;
+pub(crate) mod connections;
 mod crl;
-pub mod functions;
+pub(crate) mod functions;
 mod hashicorp;
 mod health;
 mod metrics;
@@ -32,11 +32,11 @@ const STARTING: Duration = Duration::from_secs(20);
 
 /// The door: shut while the process starts, then open. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Door(watch::Receiver<Option<Open>>);
+pub(crate) struct Door(watch::Receiver<Option<Open>>);
 
 /// The door, from within.
 #[derive(Debug)]
-pub struct Opener(watch::Sender<Option<Open>>);
+pub(crate) struct Opener(watch::Sender<Option<Open>>);
 
 #[derive(Clone, Debug)]
 struct Open {
@@ -45,14 +45,14 @@ struct Open {
 }
 
 /// A door that is shut, and what opens it.
-pub fn door() -> (Opener, Door) {
+pub(crate) fn door() -> (Opener, Door) {
     let (sender, receiver) = watch::channel(None);
     (Opener(sender), Door(receiver))
 }
 
 impl Opener {
     /// Opens the door.
-    pub fn open(&self, app: Arc<App>) {
+    pub(crate) fn open(&self, app: Arc<App>) {
         self.0.send_replace(Some(Open {
             router: router(Arc::clone(&app)),
             app,
@@ -62,7 +62,7 @@ impl Opener {
 
 impl Door {
     /// Answers `GET /` at once, and everything else as soon as the door is open.
-    pub async fn answer(&self, request: Request) -> Response {
+    pub(crate) async fn answer(&self, request: Request) -> Response {
         if request.uri().path() == "/" {
             return "rescind\n".into_response();
         }

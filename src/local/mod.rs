@@ -1,7 +1,7 @@
 //! The drivers for one machine: a SQLite file, and directories.
 
-pub mod directory;
-pub mod sqlite;
+pub(crate) mod directory;
+pub(crate) mod sqlite;
 
 use tokio::task::{JoinError, spawn_blocking};
 

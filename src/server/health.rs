@@ -18,7 +18,6 @@ use crate::{
 /// One issuer's state, as `rescind status --json` prints it.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct IssuerStatus {
-    /// Its name.
     pub name: String,
     /// The number of the CRL on the shelf.
     pub crl_number: Option<u64>,
@@ -73,7 +72,7 @@ impl std::fmt::Display for Problem {
 }
 
 /// A value for people, or `none`.
-pub fn or_none(value: Option<impl ToString>) -> String {
+pub(crate) fn or_none(value: Option<impl ToString>) -> String {
     value.map_or("none".to_owned(), |value| value.to_string())
 }
 
@@ -232,7 +231,7 @@ async fn lost_history(ca: &Ca, label: &Label) -> Option<String> {
 
 /// Whether the CRL on the shelf is late, from its header alone: cheap enough to ask at every health
 /// check.
-pub fn crl_lateness(ca: &Ca, scope: Scope, bytes: &[u8], now: Timestamp) -> Option<String> {
+pub(crate) fn crl_lateness(ca: &Ca, scope: Scope, bytes: &[u8], now: Timestamp) -> Option<String> {
     match SignedCrl::read(bytes) {
         Ok(signed) => lateness(
             ca,
@@ -287,7 +286,7 @@ fn lateness(
 }
 
 /// What is wrong with a credential. It ends with the CA at the latest, and so does the need of it.
-pub fn credential_problem(
+pub(crate) fn credential_problem(
     ca: &Ca,
     credential: Option<&Credential>,
     now: Timestamp,

@@ -3,8 +3,8 @@
 //!
 //! It runs the stories and knows no HTTP; `http` and `cli` use it, and it imports neither.
 
-pub mod app;
-pub mod counters;
-pub mod health;
-pub mod shelved;
-pub mod tick;
+pub(crate) mod app;
+pub(crate) mod counters;
+pub(crate) mod health;
+pub(crate) mod shelved;
+pub(crate) mod tick;

@@ -22,7 +22,7 @@ use crate::core::{digest::Digest, journal::change_set::ChainHash, serial::CrlNum
 
 /// Most octets of content that is read, and so of content that is written: the full CRL of ten
 /// million certificates.
-pub const MOST_OCTETS: u64 = 512 << 20;
+pub(crate) const MOST_OCTETS: u64 = 512 << 20;
 
 /// Content as it was found.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub struct Stored {
 
 /// Content to be written.
 #[derive(Clone, Debug)]
-pub struct Content {
+pub(crate) struct Content {
     /// The content.
     pub bytes: Bytes,
     /// Metadata, if it is a CRL's DER.

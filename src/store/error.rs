@@ -2,8 +2,6 @@
 
 use std::{error::Error, fmt};
 
-pub use crate::core::chain::Chain;
-
 /// Why a store, vault or file could not do what was asked.
 #[derive(Debug)]
 pub struct DriverError {
@@ -91,7 +89,8 @@ impl Error for DriverError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Chain, DriverError, ErrorKind};
+    use super::{DriverError, ErrorKind};
+    use crate::core::chain::Chain;
 
     #[test]
     fn it_says_its_own_sentence_and_what_it_came_from_is_its_source() {

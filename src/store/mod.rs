@@ -1,11 +1,13 @@
 //! What drivers speak and promise: contracts, rows and their keys, versions, and one error. Imports
 //! the core alone.
 
-pub mod content;
-pub mod error;
-pub mod index;
-pub mod object;
-pub mod row_key;
+#![warn(missing_docs)]
+
+pub(crate) mod content;
+pub(crate) mod error;
+pub(crate) mod index;
+pub(crate) mod object;
+pub(crate) mod row_key;
 
 /// What a conditional write must find in place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,6 @@ pub struct Object {
     pub vault: String,
     /// `certificates`, `keys` or `secrets`.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// Its version; none for the newest.
     pub version: Option<String>,

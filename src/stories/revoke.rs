@@ -24,9 +24,7 @@ use crate::{
 /// Who asks, and why.
 #[derive(Clone, Debug)]
 pub struct Author {
-    /// Who.
     pub actor: String,
-    /// Why.
     pub comment: String,
 }
 

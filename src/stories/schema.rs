@@ -26,7 +26,6 @@ pub struct Revocation {
     pub invalidity_date: Option<Timestamp>,
     /// When the certificate ends; taken from `certificate` if left out.
     pub not_after: Option<Timestamp>,
-    /// Why.
     pub comment: Option<String>,
     /// Whether date and reason replace those of an earlier revocation.
     pub amend: bool,
@@ -41,7 +40,6 @@ pub enum SchemaError {
     /// Not a serial number.
     #[error("the serial number {text:?} {error}")]
     Serial {
-        /// What was given.
         text: String,
         /// What is wrong with it.
         #[source]
@@ -67,17 +65,14 @@ pub enum SchemaError {
     /// A date that lies ahead.
     #[error("{what} {date} lies in the future; it is {now} now")]
     Future {
-        /// Which date.
         what: &'static str,
-        /// It.
         date: Timestamp,
-        /// Now.
         now: Timestamp,
     },
 }
 
 /// Reads a serial number.
-pub fn serial(text: &str) -> Result<Serial, SchemaError> {
+pub(crate) fn serial(text: &str) -> Result<Serial, SchemaError> {
     Serial::from_hex(text).map_err(|error| SchemaError::Serial {
         text: text.to_owned(),
         error,
@@ -85,7 +80,7 @@ pub fn serial(text: &str) -> Result<Serial, SchemaError> {
 }
 
 /// A request to lift a hold.
-pub fn release(text: &str) -> Result<ChangeRequest, SchemaError> {
+pub(crate) fn release(text: &str) -> Result<ChangeRequest, SchemaError> {
     Ok(ChangeRequest {
         serial: serial(text)?,
         action: Action::Release,
@@ -94,7 +89,7 @@ pub fn release(text: &str) -> Result<ChangeRequest, SchemaError> {
 }
 
 /// A request to list a certificate as issued.
-pub fn record(ca: &Ca, certificate: &Certificate) -> Result<ChangeRequest, SchemaError> {
+pub(crate) fn record(ca: &Ca, certificate: &Certificate) -> Result<ChangeRequest, SchemaError> {
     let not_after = Some(issued(ca, certificate)?.not_after);
     Ok(ChangeRequest {
         serial: certificate.serial,

@@ -1,7 +1,7 @@
 //! The index: commits, journal, rows, scopes.
 
 use futures::future::join_all;
-use rescind::{
+use rescind::facade::{
     ca::Ca,
     core::{
         chain::Chain,
@@ -114,7 +114,7 @@ pub async fn an_empty_index_has_no_head_no_journal_and_no_rows<P: Place>() {
     assert_eq!(rows(&ca, [1, 2]).await, []);
     assert_eq!(ca.index.row(&ca.name, Scope::Full).await.unwrap(), None);
     assert_eq!(
-        *rescind::stories::replicate::level(&ca, None)
+        *rescind::facade::stories::replicate::level(&ca, None)
             .await
             .unwrap()
             .head(),
@@ -141,7 +141,7 @@ pub async fn a_commit_is_read_back_whole<P: Place>() {
     let known = rows(&ca, [1, 2, 3]).await;
     assert_eq!(known, [1, 2].map(|number| revoked(number).with_seq(1)));
     assert_eq!(
-        rescind::stories::replicate::level(&ca, None)
+        rescind::facade::stories::replicate::level(&ca, None)
             .await
             .unwrap()
             .counts()
@@ -189,7 +189,9 @@ pub async fn every_field_of_a_status_is_kept<P: Place>() {
         ca.index.journal(&ca.name, 0, 1).await.unwrap(),
         [commit.linked]
     );
-    rescind::stories::replicate::level(&ca, None).await.unwrap();
+    rescind::facade::stories::replicate::level(&ca, None)
+        .await
+        .unwrap();
 }
 
 pub async fn texts_are_kept_to_the_letter<P: Place>() {
@@ -226,7 +228,7 @@ pub async fn texts_are_kept_to_the_letter<P: Place>() {
         );
     }
     assert_eq!(
-        *rescind::stories::replicate::level(&ca, None)
+        *rescind::facade::stories::replicate::level(&ca, None)
             .await
             .unwrap()
             .head(),
@@ -334,7 +336,7 @@ pub async fn one_of_many_commits_at_once_wins<P: Place>() {
     assert_eq!(lost, [ErrorKind::Conflict; 7]);
     assert_eq!(rows(&ca, 10..18).await.len(), 1);
     assert_eq!(
-        rescind::stories::replicate::level(&ca, None)
+        rescind::facade::stories::replicate::level(&ca, None)
             .await
             .unwrap()
             .head()
@@ -375,7 +377,9 @@ pub async fn the_journal_is_read_past_a_thousand_change_sets<P: Place>() {
         seqs(ca.index.journal(&ca.name, 1024, 1024).await.unwrap()),
         (1025..=1030).collect::<Vec<_>>()
     );
-    let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
+    let replica = rescind::facade::stories::replicate::level(&ca, None)
+        .await
+        .unwrap();
     assert_eq!((replica.head(), replica.counts().revoked), (&head, 1030));
 }
 
@@ -405,7 +409,9 @@ pub async fn a_change_set_without_changes_and_texts_is_kept<P: Place>() {
         [("ada@contoso.example", "scope_changed accepted"), ("", "")]
     );
     assert!(sets.iter().all(|linked| linked.set.changes.is_empty()));
-    let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
+    let replica = rescind::facade::stories::replicate::level(&ca, None)
+        .await
+        .unwrap();
     assert_eq!(
         (
             replica.head().seq,

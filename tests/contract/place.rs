@@ -1,6 +1,6 @@
 //! Where the drivers are.
 
-use rescind::{
+use rescind::facade::{
     ca::Ca,
     core::{
         crl::{
@@ -45,7 +45,9 @@ pub trait Place: Sized {
 
 /// A CRL with this number, made from the index as it is.
 pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
-    let replica = rescind::stories::replicate::level(ca, None).await.unwrap();
+    let replica = rescind::facade::stories::replicate::level(ca, None)
+        .await
+        .unwrap();
     let now = at(support::now());
     let plan = CrlPlan {
         window: Window::new(now.before(ca.crl.backdate), now.after(ca.crl.validity)).unwrap(),

@@ -1,6 +1,6 @@
 //! The CA's key, and the OCSP credential.
 
-use rescind::stories::publish::{Options, publish};
+use rescind::facade::stories::publish::{Options, publish};
 
 use super::place::{Place, made};
 use crate::support::{at, judge::crl_verifies, now, pki::Key};
@@ -75,6 +75,8 @@ pub async fn a_credential_of_a_pass_can_be_used<P: Place>() {
         .unwrap();
     assert!(credential.is_valid(time) && !credential.is_due(time));
     // Its serial is in the journal.
-    let replica = rescind::stories::replicate::level(&ca, None).await.unwrap();
+    let replica = rescind::facade::stories::replicate::level(&ca, None)
+        .await
+        .unwrap();
     assert!(replica.get(&credential.certificate.serial).is_some());
 }

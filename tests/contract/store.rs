@@ -1,7 +1,7 @@
 //! Shelf and archive.
 
 use futures::future::join_all;
-use rescind::{
+use rescind::facade::{
     core::crl::scope::Scope,
     store::{Version, error::ErrorKind},
 };

@@ -460,7 +460,7 @@ fn openssl_takes_the_tests_certificates_for_what_they_are() {
 fn every_one_of_many_ecdsa_signatures_verifies() {
     let site = Site::new();
     site.publish(&[]);
-    let responder = rescind::stories::respond::Responder::new(vec![site.ca()]);
+    let responder = rescind::facade::stories::respond::Responder::new(vec![site.ca()]);
     block_on(responder.issuers()[0].refresh(at(now())));
     let id = site.issuer_id();
     let mut tasks = vec![];
@@ -469,7 +469,7 @@ fn every_one_of_many_ecdsa_signatures_verifies() {
             &[id.usual(&format!("{serial:02x}"))],
             Some(&ocsp::nonce(32)),
         );
-        let rescind::stories::respond::Answer::Signed(signed) =
+        let rescind::facade::stories::respond::Answer::Signed(signed) =
             block_on(responder.respond(&asked, at(now())))
         else {
             panic!("refused")

@@ -116,7 +116,7 @@ fn certificate_gives_its_serial_and_its_end() {
     let end = row["not_after"]
         .as_str()
         .unwrap()
-        .parse::<rescind::core::time::Timestamp>()
+        .parse::<rescind::facade::core::time::Timestamp>()
         .unwrap();
     assert!(end.seconds().abs_diff(now() + 90 * 24 * 3600) < 60, "{row}");
 }
@@ -212,11 +212,11 @@ fn log_is_one_line_a_change_set_whatever_its_texts() {
         );
     }
     let block = async {
-        let nobody = rescind::stories::revoke::Author {
+        let nobody = rescind::facade::stories::revoke::Author {
             actor: String::new(),
             comment: String::new(),
         };
-        rescind::stories::revoke::remark(&site.ca(), &nobody, crate::support::at(now()))
+        rescind::facade::stories::revoke::remark(&site.ca(), &nobody, crate::support::at(now()))
             .await
             .unwrap();
     };
@@ -279,7 +279,7 @@ fn status_is_3_while_something_is_wrong_and_tells_what() {
 /// Half of its life gone: a new credential, whose certificate is in the journal; not before.
 #[test]
 fn credential_is_renewed_at_half_its_life() {
-    use rescind::stories::publish::{Options, publish};
+    use rescind::facade::stories::publish::{Options, publish};
     let site = Site::new();
     let credential = || fs::read(site.path(&format!("data/{ISSUER}-ocsp.pem"))).unwrap();
     let pass = |now: u64| {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rescind::stories::publish::{Became, Options, Outcome, Why, publish};
+use rescind::facade::stories::publish::{Became, Options, Outcome, Why, publish};
 
 use crate::support::{
     ISSUER, Plan, Site, at, block_on,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use rescind::{
+use rescind::facade::{
     core::crl::gate::Gate,
     stories::publish::{Options, publish},
 };

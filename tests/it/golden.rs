@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rescind::core::{
+use rescind::facade::core::{
     crl::{
         CrlRef,
         gate::{Gate, Previous},

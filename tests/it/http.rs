@@ -2,7 +2,7 @@
 
 use std::{fs::File, sync::Arc, time::Duration};
 
-use rescind::{
+use rescind::facade::{
     server::{
         app::{Access, App},
         tick::tick,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use rescind::stories::respond::{Answer, Responder};
+use rescind::facade::stories::respond::{Answer, Responder};
 
 use crate::support::{
     ISSUER, Plan, Site, at, block_on,

@@ -1,7 +1,7 @@
 //! Verdicts on what every kind of CA key signs, by a relying party in Rust and by hand. Other
 //! people's software judges it in `tests/foreign`.
 
-use rescind::stories::respond::{Answer, Responder};
+use rescind::facade::stories::respond::{Answer, Responder};
 
 use crate::support::{
     Plan, Site, at, block_on,

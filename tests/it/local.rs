@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rescind::{ca::Ca, core::serial::Serial, store::content::Label};
+use rescind::facade::{ca::Ca, core::serial::Serial, store::content::Label};
 
 use crate::{
     contract::{keeps_the_contract, place::Place},

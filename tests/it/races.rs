@@ -39,7 +39,7 @@ fn archive_verifies(site: &Site) -> BTreeMap<u64, Crl> {
 /// The journal is one chain that leads to the head.
 fn chain_is_intact(site: &Site) -> u64 {
     let ca = site.ca();
-    block_on(rescind::stories::replicate::level(&ca, None))
+    block_on(rescind::facade::stories::replicate::level(&ca, None))
         .unwrap_or_else(|error| panic!("{error}"))
         .head()
         .seq

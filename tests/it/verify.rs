@@ -69,8 +69,8 @@ fn forge(site: &Site, file: &Path, alter: impl FnOnce(&mut Vec<u8>)) {
         ".{}.json",
         file.file_name().unwrap().to_str().unwrap()
     ));
-    let [old, new] =
-        [&signed, &forged].map(|bytes| rescind::core::digest::Digest::of(bytes).to_string());
+    let [old, new] = [&signed, &forged]
+        .map(|bytes| rescind::facade::core::digest::Digest::of(bytes).to_string());
     let label = fs::read_to_string(&beside).unwrap();
     assert!(label.contains(&old));
     fs::write(beside, label.replace(&old, &new)).unwrap();
@@ -265,7 +265,7 @@ fn commits_that_go_on_meanwhile_are_no_difference() {
         });
         let ca = site.ca();
         while !is_done.load(Ordering::Relaxed) {
-            block_on(rescind::stories::verify::verify(&ca, |_| ())).unwrap();
+            block_on(rescind::facade::stories::verify::verify(&ca, |_| ())).unwrap();
         }
     });
     assert_eq!(

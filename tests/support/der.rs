@@ -168,6 +168,6 @@ pub fn rfc3339(digits: &str) -> String {
 
 /// `YYYYMMDDHHMMSSZ` as seconds since 1970.
 pub fn seconds(digits: &str) -> u64 {
-    let time = rfc3339(digits).parse::<rescind::core::time::Timestamp>();
+    let time = rfc3339(digits).parse::<rescind::facade::core::time::Timestamp>();
     time.unwrap().seconds()
 }

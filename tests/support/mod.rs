@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rescind::{
+use rescind::facade::{
     ca::Ca,
     config::{Config, values::Values},
     core::time::Timestamp,

@@ -13,7 +13,7 @@ use crate::core::{
 
 /// A certificate that is to be issued (RFC 5280 §4.1.2). Names, key and extensions are DER.
 #[derive(Clone, Debug)]
-pub struct NewCertificate {
+pub(crate) struct NewCertificate {
     /// Its serial number.
     pub serial: Serial,
     /// The `Name` of who issues it.
@@ -30,7 +30,7 @@ pub struct NewCertificate {
 
 impl NewCertificate {
     /// The bytes to be signed with `algorithm`.
-    pub fn draft(self, algorithm: SignatureAlgorithm) -> Draft<Self> {
+    pub(crate) fn draft(self, algorithm: SignatureAlgorithm) -> Draft<Self> {
         let tbs = self.tbs(algorithm);
         Draft::new(self, tbs, algorithm)
     }
@@ -106,14 +106,14 @@ impl Document for NewCertificate {
 }
 
 /// A `Name` of one common name.
-pub fn common_name(name: &str) -> Vec<u8> {
+pub(crate) fn common_name(name: &str) -> Vec<u8> {
     let id = write::value(tag::OID, &[oid::COMMON_NAME]);
     let text = write::value(tag::UTF8_STRING, &[name.as_bytes()]);
     write::sequence(&[&write::value(tag::SET, &[&write::sequence(&[&id, &text])])])
 }
 
 /// The AKI extension that names the issuer's key by its identifier.
-pub fn authority_key_id(id: &[u8]) -> Vec<u8> {
+pub(crate) fn authority_key_id(id: &[u8]) -> Vec<u8> {
     let id = write::value(tag::context_primitive(0), &[id]);
     write::extension(
         oid::AUTHORITY_KEY_IDENTIFIER,
@@ -123,30 +123,30 @@ pub fn authority_key_id(id: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 5280 §4.2.1.2, method 1.
-pub fn key_id(key: &PublicKey) -> [u8; 20] {
+pub(crate) fn key_id(key: &PublicKey) -> [u8; 20] {
     Sha1::digest(key.bits()).into()
 }
 
 /// The SKI extension of `key`.
-pub fn subject_key_id(key: &PublicKey) -> Vec<u8> {
+pub(crate) fn subject_key_id(key: &PublicKey) -> Vec<u8> {
     let id = write::value(tag::OCTET_STRING, &[&key_id(key)]);
     write::extension(oid::SUBJECT_KEY_IDENTIFIER, false, &id)
 }
 
 /// keyUsage: digitalSignature.
-pub const DIGITAL_SIGNATURE: u8 = 0x80;
+pub(crate) const DIGITAL_SIGNATURE: u8 = 0x80;
 /// keyUsage: keyCertSign and cRLSign.
-pub const CERT_AND_CRL_SIGN: u8 = 0x06;
+pub(crate) const CERT_AND_CRL_SIGN: u8 = 0x06;
 
 /// The key usage extension, critical (RFC 5280 §4.2.1.3).
-pub fn key_usage(bits: u8) -> Vec<u8> {
+pub(crate) fn key_usage(bits: u8) -> Vec<u8> {
     // X.690 §11.2.2: "the bitstring shall have all trailing 0 bits removed".
     let unused = bits.trailing_zeros() as u8;
     write::extension(oid::KEY_USAGE, true, &[tag::BIT_STRING, 2, unused, bits])
 }
 
 /// The extended key usage extension.
-pub fn extended_key_usage(purposes: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn extended_key_usage(purposes: &[&[u8]]) -> Vec<u8> {
     let ids: Vec<_> = purposes
         .iter()
         .map(|id| write::value(tag::OID, &[id]))

@@ -44,7 +44,7 @@ pub struct Neighbours<'a> {
 }
 
 /// A client applies `delta` to `base`, or to any full CRL since; it must come to `full`.
-pub fn fits(delta: &CrlRef<'_>, neighbours: &Neighbours<'_>) -> Findings {
+pub(crate) fn fits(delta: &CrlRef<'_>, neighbours: &Neighbours<'_>) -> Findings {
     const CLAUSE: &str = "RFC 5280 §5.2.4";
     let mut findings = Findings::default();
     let Neighbours { base, full } = neighbours;

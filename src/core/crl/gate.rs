@@ -32,31 +32,31 @@ pub enum PreviousError {
 
 /// The bytes of a CRL of ours: what was verified once is not verified again.
 #[derive(Clone, Debug)]
-pub struct Verified {
+pub(crate) struct Verified {
     bytes: Vec<u8>,
 }
 
 impl Verified {
     /// Believes `bytes` only under the issuer's own key.
-    pub fn new(bytes: Vec<u8>, issuer: &Issuer) -> Result<Self, PreviousError> {
+    pub(crate) fn new(bytes: Vec<u8>, issuer: &Issuer) -> Result<Self, PreviousError> {
         Previous::verified(&bytes, issuer, None)?;
         Ok(Self { bytes })
     }
 
     /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// To compare with; `seq` as in [`Previous::verified`]. Reads the header alone, which was read
     /// before, so there is always one.
-    pub fn previous(&self, seq: Option<u64>) -> Option<Previous<'_>> {
+    pub(crate) fn previous(&self, seq: Option<u64>) -> Option<Previous<'_>> {
         let crl = SignedCrl::read(&self.bytes).ok()?.crl;
         Some(Previous { crl, seq })
     }
 
     /// Its number.
-    pub fn number(&self) -> Option<CrlNumber> {
+    pub(crate) fn number(&self) -> Option<CrlNumber> {
         self.previous(None)?.crl.number()
     }
 }
@@ -218,7 +218,7 @@ impl Faulty {
 }
 
 /// Compares a new CRL with the one before it.
-pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Findings {
+pub(crate) fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Findings {
     let mut findings = Findings::default();
     let old = &previous.crl;
     if new.number() <= old.number() {
@@ -261,7 +261,7 @@ pub fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica) -> Fin
 }
 
 /// The value of the issuing distribution point, which says what a CRL is about.
-pub fn point<'a>(crl: &CrlRef<'a>) -> Option<&'a [u8]> {
+pub(crate) fn point<'a>(crl: &CrlRef<'a>) -> Option<&'a [u8]> {
     crl.extension(oid::ISSUING_DISTRIBUTION_POINT)
         .map(|extension| extension.value)
 }

@@ -9,12 +9,11 @@ use crate::core::{
 
 /// The CRLReason removeFromCRL, which "MUST only appear in delta CRLs" (RFC 5280 §5.3.1). It is no
 /// [`Reason`](crate::core::revocation::Reason).
-pub const REMOVE_FROM_CRL: u8 = 8;
+pub(crate) const REMOVE_FROM_CRL: u8 = 8;
 
 /// An entry that is to be written: what a CRL says of one certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Whose.
     pub serial: Serial,
     /// Since when.
     pub revoked_at: Timestamp,

@@ -2,14 +2,15 @@
 //! written, how any is read back, what they must look like ([`lint`]), and what may differ from the
 //! one before ([`gate`]).
 
-pub mod delta;
-pub mod gate;
-pub mod lint;
+pub(crate) mod delta;
+pub(crate) mod gate;
+pub(crate) mod lint;
 mod listed;
 mod read;
-pub mod scope;
+pub(crate) mod scope;
 mod write;
 
-pub use listed::{Delta, Listed, REMOVE_FROM_CRL};
-pub use read::{CrlError, CrlRef, Entries, Entry, SignedCrl};
-pub use write::{Appearance, Crl, CrlPlan, EXPIRED_CERTS_ON_CRL};
+pub(crate) use listed::{Delta, Listed, REMOVE_FROM_CRL};
+pub use read::{CrlError, CrlRef, Entry, SignedCrl};
+pub(crate) use write::EXPIRED_CERTS_ON_CRL;
+pub use write::{Appearance, Crl, CrlPlan};

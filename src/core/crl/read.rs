@@ -11,6 +11,7 @@ use crate::core::{
 
 /// Why some bytes are not a CRL that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum CrlError {
     /// Malformed.
     #[error("it is not a DER CRL")]
@@ -20,16 +21,13 @@ pub enum CrlError {
     Serial {
         /// Counted from 1.
         entry: usize,
-        /// Why.
         #[source]
         error: SerialError,
     },
     /// A time that breaks the rules.
     #[error("{place}")]
     Time {
-        /// Where.
         place: &'static str,
-        /// Why.
         #[source]
         error: TimeError,
     },
@@ -38,7 +36,6 @@ pub enum CrlError {
     Reason {
         /// Counted from 1.
         entry: usize,
-        /// The code.
         code: u8,
     },
     /// A critical extension we do not know, which forbids to use the CRL (RFC 5280 §5.2, §5.3).
@@ -72,7 +69,7 @@ pub struct CrlRef<'a> {
 /// One entry of revokedCertificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Whose.
+    /// Of which certificate.
     pub serial: Serial,
     /// Since when.
     pub revoked_at: Timestamp,

@@ -28,7 +28,7 @@ pub struct Shard {
 }
 
 /// Most shards of an issuer.
-pub const MAX_SHARDS: u16 = 256;
+pub(crate) const MAX_SHARDS: u16 = 256;
 
 impl Shard {
     /// All `count` shards, from the first. `count` is a power of two up to [`MAX_SHARDS`].

@@ -174,7 +174,7 @@ impl Crl {
 }
 
 /// id-ce-expiredCertsOnCRL (X.509 §9.5.2.8).
-pub const EXPIRED_CERTS_ON_CRL: &[u8] = &[0x55, 0x1d, 0x3c];
+pub(crate) const EXPIRED_CERTS_ON_CRL: &[u8] = &[0x55, 0x1d, 0x3c];
 
 /// `distributionPoint [0] { fullName [0] { uniformResourceIdentifier [6] … } }`; empty without
 /// URLs.

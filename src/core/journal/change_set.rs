@@ -23,9 +23,9 @@ pub struct ChangeSet {
     pub seq: u64,
     /// When it was committed.
     pub at: Timestamp,
-    /// Who.
+    /// Who committed it, at most [`MAX_TEXT`] octets.
     pub actor: String,
-    /// Why.
+    /// Why, at most [`MAX_TEXT`] octets.
     pub comment: String,
     /// At most [`MAX_CHANGES`], each of another serial, each with the row as it is afterwards.
     pub changes: Vec<Change>,

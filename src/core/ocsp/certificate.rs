@@ -4,7 +4,7 @@
 use der::{Decode, Encode};
 use x509_cert::ext::pkix;
 
-pub use crate::core::certificate::write::common_name;
+pub(crate) use crate::core::certificate::write::common_name;
 use crate::core::{
     certificate::{
         Certificate,
@@ -20,7 +20,7 @@ use crate::core::{
 
 /// What an authorized responder's certificate says (RFC 6960 §4.2.2.2, BR §7.1.2.8).
 #[derive(Clone, Debug)]
-pub struct ResponderCertificate {
+pub(crate) struct ResponderCertificate {
     /// Its serial number.
     pub serial: Serial,
     /// Its validity; ends no later than the CA's.
@@ -33,7 +33,7 @@ pub struct ResponderCertificate {
 
 impl ResponderCertificate {
     /// Writes the bytes to be signed.
-    pub fn draft(self, issuer: &Issuer, key: &PublicKey) -> Draft<Self> {
+    pub(crate) fn draft(self, issuer: &Issuer, key: &PublicKey) -> Draft<Self> {
         let extensions = [
             written::authority_key_id(issuer.key_id()),
             written::subject_key_id(key),
@@ -194,7 +194,10 @@ pub enum ResponderCertificateError {
 }
 
 /// Whether clients will accept `certificate` as `issuer`'s responder.
-pub fn admit(certificate: &Certificate, issuer: &Issuer) -> Result<(), ResponderCertificateError> {
+pub(crate) fn admit(
+    certificate: &Certificate,
+    issuer: &Issuer,
+) -> Result<(), ResponderCertificateError> {
     if !issuer.issued(certificate) {
         return Err(ResponderCertificateError::OtherIssuer);
     }

@@ -257,7 +257,7 @@ impl<'a> CertId<'a> {
 
 /// What is answered about one certificate (RFC 6960 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertStatus {
+pub(crate) enum CertStatus {
     /// Not revoked.
     Good,
     /// Revoked, or on hold.
@@ -312,6 +312,6 @@ impl Refusal {
 }
 
 /// SHA-1 of a key's bits without tag, length and unused-bits octet (RFC 6960 §4.2.1 KeyHash).
-pub fn key_hash(key: &PublicKey) -> [u8; 20] {
+pub(crate) fn key_hash(key: &PublicKey) -> [u8; 20] {
     Sha1::digest(key.bits()).into()
 }

@@ -15,7 +15,7 @@ use crate::core::{
 
 /// A basic response.
 #[derive(Clone, Copy, Debug)]
-pub struct Response<'a> {
+pub(crate) struct Response<'a> {
     /// What was asked, in order.
     pub cert_ids: &'a [CertId<'a>],
     /// As many answers.
@@ -33,7 +33,7 @@ pub struct Response<'a> {
 
 /// By whom a draft is read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// By our own reader: for the answer to one client.
     Own,
     /// By `rasn-ocsp` too: for an answer that will be kept.
@@ -42,7 +42,7 @@ pub enum Reading {
 
 impl<'a> Response<'a> {
     /// Writes the bytes to be signed.
-    pub fn draft(self) -> Draft<Self> {
+    pub(crate) fn draft(self) -> Draft<Self> {
         // RFC 6960 §4.2.1: the version is DEFAULT, so not encoded.
         let responder = &self.signatory.responder;
         let produced_at = write::generalized_time(self.window.this());

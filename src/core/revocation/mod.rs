@@ -3,5 +3,7 @@
 mod merge;
 mod status;
 
-pub use merge::{Action, Change, ChangeRequest, Event, MergeError, merge};
-pub use status::{Listing, Reason, ReasonError, State, Status, StatusError, StatusFields};
+pub use merge::{Action, Change, ChangeRequest, Event};
+pub(crate) use merge::{MergeError, merge};
+pub use status::{Listing, Reason, State, Status};
+pub(crate) use status::{ReasonError, StatusFields};

@@ -206,7 +206,7 @@ impl Status {
         Self { seq, ..self }
     }
 
-    /// Whose.
+    /// Of which certificate.
     pub fn serial(&self) -> Serial {
         self.serial
     }
@@ -262,7 +262,7 @@ impl Status {
 /// *Warning:* stored state. Every store and format has these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are those of a status")]
-pub struct StatusFields {
+pub(crate) struct StatusFields {
     pub serial: Serial,
     pub state: State,
     pub revoked_at: Option<Timestamp>,
@@ -274,7 +274,7 @@ pub struct StatusFields {
 
 /// Why what is written down of a certificate cannot be true of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StatusError {
+pub(crate) enum StatusError {
     /// Listed, and no date: it could not be published.
     #[error("status row {0} is damaged: it is revoked or held, and does not say since when")]
     Undated(Serial),
@@ -290,7 +290,7 @@ pub enum StatusError {
 
 impl StatusFields {
     /// The status, if there can be such a one.
-    pub fn check(self) -> Result<Status, StatusError> {
+    pub(crate) fn check(self) -> Result<Status, StatusError> {
         let (serial, not_after, seq) = (self.serial, self.not_after, self.seq);
         match (self.state, self.revoked_at) {
             (State::Valid, None) if self.reason.is_none() && self.invalidity_date.is_none() => {

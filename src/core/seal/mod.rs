@@ -8,20 +8,20 @@
 //! no bytes to publish:
 //!
 //! ```compile_fail,E0599
-//! fn sign(draft: rescind::core::seal::Draft<rescind::core::crl::Crl>) {
+//! fn sign(draft: rescind::facade::core::seal::Draft<rescind::facade::core::crl::Crl>) {
 //!     draft.to_be_signed();
 //! }
 //! ```
 //!
 //! ```compile_fail,E0599
-//! use rescind::core::{crl::Crl, seal::{Linted, SignerAnswer}};
+//! use rescind::facade::core::{crl::Crl, seal::{Linted, SignerAnswer}};
 //! fn sign(linted: Linted<Crl>, answer: SignerAnswer) {
 //!     linted.answered(answer);
 //! }
 //! ```
 //!
 //! ```compile_fail,E0599
-//! fn publish(signed: rescind::core::seal::Signed<rescind::core::crl::Crl>) {
+//! fn publish(signed: rescind::facade::core::seal::Signed<rescind::facade::core::crl::Crl>) {
 //!     signed.bytes();
 //! }
 //! ```
@@ -29,16 +29,16 @@
 //! Nobody else can make a checked document, or one that pretends to be compared:
 //!
 //! ```compile_fail,E0451
-//! use rescind::core::{crl::Crl, seal::Checked};
+//! use rescind::facade::core::{crl::Crl, seal::Checked};
 //! fn forge(crl: Crl) -> Checked<Crl> {
-//!     rescind::core::seal::Checked { document: crl, bytes: vec![].into() }
+//!     rescind::facade::core::seal::Checked { document: crl, bytes: vec![].into() }
 //! }
 //! ```
 //!
 //! ```compile_fail,E0451
-//! use rescind::core::{crl::Crl, seal::Compared};
+//! use rescind::facade::core::{crl::Crl, seal::Compared};
 //! fn forge(crl: Crl) -> Compared<Crl> {
-//!     rescind::core::seal::Compared { document: crl, tbs: todo!(), algorithm: todo!() }
+//!     rescind::facade::core::seal::Compared { document: crl, tbs: todo!(), algorithm: todo!() }
 //! }
 //! ```
 
@@ -47,10 +47,13 @@ mod proven;
 mod states;
 mod tbs;
 
-pub use findings::{Finding, Findings};
-pub use proven::{Fleeting, Proven, Sign};
-pub use states::{CheckError, Checked, Compared, Document, Draft, Linted, Signed, SignerAnswer};
-pub use tbs::Tbs;
+pub(crate) use findings::Finding;
+pub use findings::Findings;
+pub(crate) use proven::Fleeting;
+pub use proven::Proven;
+pub(crate) use states::CheckError;
+pub use states::{Checked, Compared, Document, Draft, Linted, Signed, SignerAnswer};
+pub(crate) use tbs::Tbs;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use crate::core::key::{PublicKey, SignatureAlgorithm};
 pub trait Fleeting: Document {}
 
 /// How a key pair makes a signature; none where it refuses.
-pub type Sign<K> = fn(&K, SignatureAlgorithm, &[u8]) -> Option<Vec<u8>>;
+pub(crate) type Sign<K> = fn(&K, SignatureAlgorithm, &[u8]) -> Option<Vec<u8>>;
 
 /// A key pair in memory that was seen to sign what a public key verifies.
 ///
@@ -24,7 +24,7 @@ pub type Sign<K> = fn(&K, SignatureAlgorithm, &[u8]) -> Option<Vec<u8>>;
 /// Only what is fleeting can be had without a verification:
 ///
 /// ```compile_fail,E0277
-/// use rescind::core::{crl::Crl, seal::{Compared, Proven}};
+/// use rescind::facade::core::{crl::Crl, seal::{Compared, Proven}};
 /// fn hurry<K>(key: Proven<K>, crl: Compared<Crl>) {
 ///     key.seal_fleeting(crl);
 /// }

@@ -31,7 +31,7 @@ use crate::{
 
 /// What the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImportForm {
+pub(crate) enum ImportForm {
     /// CRLs, DER or PEM.
     Crl,
     /// JSON Lines, as `export` writes them.
@@ -55,7 +55,7 @@ pub fn read_jsonl(bytes: &[u8]) -> Result<Vec<ChangeRequest>, FileError> {
 
 /// What came of it, as `--json` prints it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct ImportReport {
+pub(crate) struct ImportReport {
     /// The issuer's name.
     pub issuer: String,
     /// How many certificates the files name.
@@ -76,7 +76,7 @@ pub struct ImportReport {
 
 /// Why nothing, or not everything, was taken over.
 #[derive(Debug, thiserror::Error)]
-pub enum ImportError {
+pub(crate) enum ImportError {
     /// A file is refused whole. Why stands in the middle of the sentence, with its causes.
     #[error(
         "{file}: {why}; nothing of it was imported",
@@ -84,9 +84,7 @@ pub enum ImportError {
         why = Chain(.why)
     )]
     File {
-        /// Which.
         file: PathBuf,
-        /// Why.
         #[source]
         why: FileError,
     },
@@ -153,14 +151,13 @@ pub enum FileError {
     Future {
         /// Of which certificate.
         serial: Serial,
-        /// When.
         at: Timestamp,
     },
 }
 
 /// Where the files come from.
 #[derive(Clone, Debug)]
-pub struct ImportOrigin<'a> {
+pub(crate) struct ImportOrigin<'a> {
     /// What they are.
     pub form: ImportForm,
     /// The certificate of the CA that signed them, where it is not our issuer's.
@@ -170,7 +167,7 @@ pub struct ImportOrigin<'a> {
 }
 
 /// Imports files; all are read and verified before the first change.
-pub async fn import(
+pub(crate) async fn import(
     ca: &Ca,
     origin: &ImportOrigin<'_>,
     files: &[PathBuf],

@@ -12,7 +12,6 @@ use crate::{
 /// A gate to pass once.
 #[derive(Clone, Debug)]
 pub struct Accepted {
-    /// Which.
     pub gate: Gate,
     /// Who passes it, and why, for the journal.
     pub by: Author,

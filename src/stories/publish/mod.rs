@@ -43,11 +43,11 @@ use number_line::NumberLine;
 use observed::Observed;
 use plan::Decision;
 
-pub use accepted::Accepted;
-pub use observed::Damage;
+pub(crate) use accepted::Accepted;
+pub(crate) use observed::Damage;
 pub use outcome::{Became, Outcome, PublishError, Why};
-pub use plan::PlanError;
-pub use renew::RenewError;
+pub(crate) use plan::PlanError;
+pub(crate) use renew::RenewError;
 
 /// How a pass is to go.
 #[derive(Clone, Debug, Default)]

@@ -24,7 +24,6 @@ pub enum LevelError {
     Replica {
         /// The issuer's name.
         name: String,
-        /// Why.
         #[source]
         error: ReplicaError,
     },
@@ -41,7 +40,7 @@ const MOVES: usize = 100;
 
 /// Whether a CRL that was made from this point of a journal was made from ours. An index that was
 /// lost, emptied or put back from a backup does not know it.
-pub async fn remembers(ca: &Ca, label: &Label) -> Result<bool, DriverError> {
+pub(crate) async fn remembers(ca: &Ca, label: &Label) -> Result<bool, DriverError> {
     is_linked(ca, label.seq, label.hash).await
 }
 

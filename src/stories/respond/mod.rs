@@ -32,7 +32,7 @@ use crate::{
 use cache::{Answers, Single};
 use sign::Statement;
 pub use sign::{Purpose, SignedAnswer};
-pub use state::{CredentialState, IssuerState, Level, Served};
+pub(crate) use state::{IssuerState, Served};
 
 impl Responder {
     /// Answers the bytes of a request at `now`.

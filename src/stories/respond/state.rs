@@ -62,7 +62,6 @@ pub struct IssuerState {
 pub struct Level {
     /// The index.
     pub replica: Replica,
-    /// When.
     pub at: Timestamp,
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// What relying parties knew of a certificate at some time.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct KnownAsOf {
+pub(crate) struct KnownAsOf {
     /// The CRL that was the newest then; none before the first.
     pub crl_number: Option<u64>,
     /// When it was archived, just before it reached the shelf.
@@ -31,7 +31,11 @@ pub struct KnownAsOf {
 }
 
 /// Whether the full CRL that was out at `time` lists `serial`.
-pub async fn known_at(ca: &Ca, serial: &Serial, time: Timestamp) -> Result<KnownAsOf, VerifyError> {
+pub(crate) async fn known_at(
+    ca: &Ca,
+    serial: &Serial,
+    time: Timestamp,
+) -> Result<KnownAsOf, VerifyError> {
     let mut numbers = ca.shelf.archived_numbers(Scope::Full).await?;
     numbers.sort_unstable();
     let mut newest = None;

@@ -10,8 +10,8 @@ mod as_of;
 
 use std::collections::HashMap;
 
-pub use archive::Difference;
-pub use as_of::{KnownAsOf, known_at};
+pub(crate) use archive::Difference;
+pub(crate) use as_of::{KnownAsOf, known_at};
 
 use crate::{
     ca::Ca,
@@ -52,7 +52,6 @@ pub enum VerifyError {
         "status row {serial}: {what}; the journal is right, and a backup of the table has the row"
     )]
     Row {
-        /// Whose.
         serial: Serial,
         /// What is different.
         what: &'static str,
@@ -60,7 +59,6 @@ pub enum VerifyError {
     /// An archived CRL is not what the journal says.
     #[error("archive: {name}")]
     Archive {
-        /// Its name.
         name: String,
         /// What is different.
         #[source]
@@ -69,7 +67,6 @@ pub enum VerifyError {
     /// The shelf is not what the archive says.
     #[error("shelf: {name}: {what}; `rescind publish` heals it")]
     Shelf {
-        /// Its name.
         name: String,
         /// What is different.
         what: &'static str,

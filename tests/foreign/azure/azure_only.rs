@@ -1,6 +1,6 @@
 //! What only drivers in Azure can get wrong.
 
-use rescind::{
+use rescind::facade::{
     core::{chain::Chain, serial::Serial},
     store::{Version, error::ErrorKind},
 };
@@ -36,7 +36,7 @@ fn a_journal_in_tiny_pages_is_read_whole() {
             );
             assert_eq!(seqs(2, 5).await, [3, 4, 5, 6, 7], "pages of {page}");
             assert_eq!(
-                rescind::stories::replicate::level(&ca, None)
+                rescind::facade::stories::replicate::level(&ca, None)
                     .await
                     .unwrap()
                     .counts()

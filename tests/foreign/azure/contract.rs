@@ -1,6 +1,6 @@
 //! The drivers of Azure keep the contract, too.
 
-use rescind::{ca::Ca, core::serial::Serial, store::content::Label};
+use rescind::facade::{ca::Ca, core::serial::Serial, store::content::Label};
 
 use super::{Deployment, ISSUER};
 use crate::{

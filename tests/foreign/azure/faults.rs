@@ -2,8 +2,8 @@
 
 use std::{thread, time::Duration};
 
-use rescind::core::chain::Chain;
-use rescind::stories::publish::Options;
+use rescind::facade::core::chain::Chain;
+use rescind::facade::stories::publish::Options;
 
 use super::{
     Deployment,

@@ -5,7 +5,7 @@ use std::{
     fs,
 };
 
-use rescind::{
+use rescind::facade::{
     core::chain::Chain,
     stories::{
         publish::{Options, Outcome, publish},
@@ -124,7 +124,9 @@ impl History {
             listed = serials;
         }
         let ca = deployment.ca().await.unwrap();
-        rescind::stories::replicate::level(&ca, None).await.unwrap();
+        rescind::facade::stories::replicate::level(&ca, None)
+            .await
+            .unwrap();
         deployment.behaved();
     }
 }

@@ -12,7 +12,7 @@ mod responder;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, sync::Arc};
 
-use rescind::{
+use rescind::facade::{
     azure::Azure,
     ca::Ca,
     config::{Config, values::Values},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind::stories::publish::{Became, Options};
+use rescind::facade::stories::publish::{Became, Options};
 
 use super::{
     Deployment,
@@ -65,7 +65,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
         history.holds(&deployment, "at the end");
         assert_eq!(deployment.crl().list().len() as u64, ROUNDS);
         assert_eq!(
-            rescind::stories::replicate::level(&ca, None)
+            rescind::facade::stories::replicate::level(&ca, None)
                 .await
                 .unwrap()
                 .counts()

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rescind::{
+use rescind::facade::{
     core::ocsp::Refusal,
     stories::respond::{Answer, Responder},
 };

@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use rescind::core::{
+use rescind::facade::core::{
     certificate::Certificate,
     crl::{
         Appearance, Crl, CrlPlan, CrlRef,

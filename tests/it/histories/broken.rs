@@ -10,7 +10,7 @@ use std::{
 };
 
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
-use rescind::{
+use rescind::facade::{
     ca::{index::Index, shelf::Shelf, store::Store},
     local::{directory::Directory, sqlite::Sqlite},
 };

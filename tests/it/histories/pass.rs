@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use rescind::{
+use rescind::facade::{
     ca::Ca,
     core::time::Timestamp,
     stories::publish::{self, Options, Outcome, PublishError},

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rescind::{
+use rescind::facade::{
     ca::Ca,
     core::{
         revocation::{Action, ChangeRequest, Reason},
@@ -274,7 +274,7 @@ impl World {
         let mut pass = self.pass(0, force);
         self.finish(&mut pass);
         let shot = self.look(pass.began)?;
-        let is_done = |outcome: &rescind::stories::publish::Outcome| {
+        let is_done = |outcome: &rescind::facade::stories::publish::Outcome| {
             outcome.became != Became::LostRace && outcome.troubles.is_empty()
         };
         let repaired = pass

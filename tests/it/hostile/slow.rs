@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rescind::http::connections::{BODY, HEAD, MAX_CONNECTIONS, STALL};
+use rescind::facade::http::connections::{BODY, HEAD, MAX_CONNECTIONS, STALL};
 
 use super::{Verdict::*, alive, besieged, everything, honest, verdict};
 use crate::support::{

@@ -7,7 +7,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
-use rescind::{
+use rescind::facade::{
     ca::Ca,
     core::{
         ocsp::Refusal,
@@ -285,7 +285,8 @@ const BUGS: &[Planted] = &[
                 .execute("VACUUM INTO ?1", [at("copy.sqlite").to_str()])
                 .unwrap();
             let mut ca = world.ca.clone();
-            ca.index = rescind::ca::index::Index::Local(Sqlite::open(&at("copy.sqlite")).unwrap());
+            ca.index =
+                rescind::facade::ca::index::Index::Local(Sqlite::open(&at("copy.sqlite")).unwrap());
             world.responder = Responder::new(vec![ca]);
             block_on(world.responder.issuers()[0].refresh(world.now));
         },

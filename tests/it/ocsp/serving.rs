@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rescind::{
+use rescind::facade::{
     core::{ocsp::Refusal, time::Timestamp},
     stories::respond::{Answer, Limits, Purpose, Responder, SignedAnswer},
 };

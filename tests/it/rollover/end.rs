@@ -1,7 +1,7 @@
 //! The end of a CA certificate: nobody can sign after it, so the last CRLs are made before it, and
 //! last.
 
-use rescind::{
+use rescind::facade::{
     server::health::{self, Problem},
     stories::{
         publish::{self, Became, Options, Outcome, PublishError, Why},

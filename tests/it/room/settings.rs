@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use rescind::config::settings::{SETTINGS, Setting};
+use rescind::facade::config::settings::{SETTINGS, Setting};
 
 /// Every setting stands in `docs/settings.md` with its default and meaning, in the order of the
 /// code, and no other.

@@ -1,7 +1,7 @@
 //! The pure core: given bytes, values and `now`, it answers.
 //!
 //! Rules of the room: no I/O, no clock, no environment, no async, no logging. Time is an argument.
-//! `tests/it/room.rs` holds the room to these rules.
+//! `tests/it/room/` holds the room to these rules.
 //!
 //! In reading order: the words ([`serial`], [`time`], [`revocation`]), the issuer and its key
 //! ([`issuer`], [`certificate`], [`key`], [`key_pair`]), the stored truth ([`journal`]), what goes

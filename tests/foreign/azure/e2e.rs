@@ -153,7 +153,8 @@ fn every_public_route_is_answered_through_the_host() {
             ("/status", 200),
             ("/v1/nothing", 404),
         ] {
-            assert_eq!(host.get(path).status, status, "{mode:?}: {path}");
+            let reply = host.get(path);
+            assert_eq!(reply.status, status, "{mode:?}: {path}: {}", reply.text());
         }
         assert_eq!(
             host.send("GET", &format!("/api/{ISSUER}/certificates/0a"), &[], b"")

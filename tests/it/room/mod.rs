@@ -161,6 +161,28 @@ fn the_graph_of_the_core_has_no_cycle() {
     none(core.knots());
 }
 
+/// A story may tell another one's part, but not both each other's: `stories/publish` and whatever is
+/// below it is one.
+#[test]
+fn the_graph_of_stories_has_no_cycle() {
+    let stories = parts_of("stories", &Source::all());
+    println!("{stories}");
+    none(stories.knots());
+    assert!(stories.len() > 3);
+}
+
+fn parts_of(folder: &str, sources: &[Source]) -> Graph {
+    let part = |module: &str| {
+        let rest = module.strip_prefix(folder)?.strip_prefix('/')?;
+        Some(format!("{folder}/{}", rest.split('/').next()?))
+    };
+    Imports::of(sources)
+        .between_files()
+        .filter_map(|(from, to, _)| Some((part(from)?, part(to)?)))
+        .filter(|(from, to)| from != to)
+        .collect()
+}
+
 /// The core has no I/O, no clock and no async; whoever adds one has put code into the wrong place.
 #[test]
 fn core_has_no_io_no_clock_and_no_async() {
@@ -305,6 +327,17 @@ mod can_fail {
             .collect();
         finds(&graph.knots(), &["a b c"]);
         assert!(graph.to_string().starts_with("a -> b 1\n"));
+    }
+
+    #[test]
+    fn knots_of_parts() {
+        let sources = [
+            Source::parse("core/crl/mod.rs", "use super::ocsp::get::A;"),
+            Source::parse("core/crl/read.rs", "use super::B;"),
+            Source::parse("core/ocsp/get.rs", "use crate::core::crl::read::B;"),
+        ];
+        finds(&parts_of("core", &sources).knots(), &["core/crl core/ocsp"]);
+        finds(&parts_of("stories", &sources).knots(), &[]);
     }
 
     #[test]

@@ -19,7 +19,8 @@ impl Source {
     pub fn parse(path: &str, text: &str) -> Self {
         let module = path.strip_suffix(".rs").unwrap();
         let module = module.strip_suffix("/mod").unwrap_or(module);
-        let module = if ["lib", "main"].contains(&module) {
+        // The facade stands above all rooms, as the root does.
+        let module = if ["lib", "main", "facade"].contains(&module) {
             ""
         } else {
             module

@@ -1,5 +1,5 @@
-//! What the tests, the benchmarks and the fuzz targets reach, and nobody else: this is a program, and
-//! no library to build upon. All else is the crate's own.
+//! What the tests, the benchmarks and the fuzz targets reach, and nobody else: this is a program,
+//! and no library to build upon. All else is the crate's own.
 
 #![allow(missing_docs, reason = "each is documented where it stands")]
 

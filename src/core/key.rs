@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::signature as lc;
+use sha1::{Digest, Sha1};
 
 use super::der::{DerError, Reader, tag, write};
 
@@ -201,6 +202,12 @@ impl PublicKey {
     /// `subjectPublicKey` without tag, length and unused-bits octet: what key hashes are taken of.
     pub fn bits(&self) -> &[u8] {
         &self.bits
+    }
+
+    /// SHA-1 of the key's bits: a key identifier (RFC 5280 §4.2.1.2, method 1), and the KeyHash that
+    /// names a responder (RFC 6960 §4.2.1).
+    pub(crate) fn sha1(&self) -> [u8; 20] {
+        Sha1::digest(&self.bits).into()
     }
 
     /// The algorithm used when nobody chose one (RFC 5758 §3.2 pairs curves with hashes).

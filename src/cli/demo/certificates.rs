@@ -6,7 +6,7 @@ use super::{super::BoxedError, NAME};
 use crate::core::{
     certificate::write::{
         CERT_AND_CRL_SIGN, DIGITAL_SIGNATURE, NewCertificate, authority_key_id, common_name,
-        extended_key_usage, key_id, key_usage, subject_key_id,
+        extended_key_usage, key_usage, subject_key_id,
     },
     der::{oid, tag, write},
     key::PublicKey,
@@ -64,7 +64,7 @@ pub(super) fn leaf(
     let public = PublicKey::from_spki(&spki)?;
     let names = write::sequence(&[&write::value(tag::context_primitive(2), &[name.as_bytes()])]);
     let extensions = [
-        authority_key_id(&key_id(&ca.public)),
+        authority_key_id(&ca.public.sha1()),
         subject_key_id(&public),
         key_usage(DIGITAL_SIGNATURE),
         extended_key_usage(&[oid::KP_SERVER_AUTH, oid::KP_CLIENT_AUTH]),

@@ -1,8 +1,5 @@
 //! Certificates as they are written: the authorized responder's, and the demo's.
 
-use der::{Decode, Encode};
-use sha1::{Digest, Sha1};
-
 use crate::core::{
     der::{oid, tag, write},
     key::{PublicKey, SignatureAlgorithm},
@@ -10,6 +7,7 @@ use crate::core::{
     serial::Serial,
     time::Window,
 };
+use der::{Decode, Encode};
 
 /// A certificate that is to be issued (RFC 5280 §4.1.2). Names, key and extensions are DER.
 #[derive(Clone, Debug)]
@@ -122,14 +120,9 @@ pub(crate) fn authority_key_id(id: &[u8]) -> Vec<u8> {
     )
 }
 
-/// RFC 5280 §4.2.1.2, method 1.
-pub(crate) fn key_id(key: &PublicKey) -> [u8; 20] {
-    Sha1::digest(key.bits()).into()
-}
-
 /// The SKI extension of `key`.
 pub(crate) fn subject_key_id(key: &PublicKey) -> Vec<u8> {
-    let id = write::value(tag::OCTET_STRING, &[&key_id(key)]);
+    let id = write::value(tag::OCTET_STRING, &[&key.sha1()]);
     write::extension(oid::SUBJECT_KEY_IDENTIFIER, false, &id)
 }
 

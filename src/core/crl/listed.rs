@@ -8,7 +8,7 @@ use crate::core::{
 };
 
 /// The CRLReason removeFromCRL, which "MUST only appear in delta CRLs" (RFC 5280 §5.3.1). It is no
-/// [`Reason`](crate::core::revocation::Reason).
+/// [`Reason`].
 pub(crate) const REMOVE_FROM_CRL: u8 = 8;
 
 /// An entry that is to be written: what a CRL says of one certificate.

@@ -8,7 +8,7 @@ mod request;
 mod responder;
 mod response;
 
-pub(crate) use request::{CertId, CertStatus, Preferred, key_hash};
+pub(crate) use request::{CertId, CertStatus, Preferred};
 pub use request::{MAX_CERT_IDS, Refusal, Request};
 pub(crate) use responder::Signatory;
 pub(crate) use response::{Reading, Response};

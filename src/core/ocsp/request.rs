@@ -1,12 +1,9 @@
 //! OCSP (RFC 6960, RFC 9654, RFC 9919): requests, read strictly over borrowed bytes, and what may
 //! be answered.
 
-use sha1::{Digest, Sha1};
-
 use crate::core::{
     der::{DerError, Reader, extensions, oid, tag},
     issuer::HashAlgorithm,
-    key::PublicKey,
     revocation::Reason,
     serial::{Serial, SerialError},
     time::Timestamp,
@@ -309,9 +306,4 @@ impl Refusal {
             Self::Unauthorized => "unauthorized",
         }
     }
-}
-
-/// SHA-1 of a key's bits without tag, length and unused-bits octet (RFC 6960 §4.2.1 KeyHash).
-pub(crate) fn key_hash(key: &PublicKey) -> [u8; 20] {
-    Sha1::digest(key.bits()).into()
 }

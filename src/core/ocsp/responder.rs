@@ -1,6 +1,6 @@
 //! The authorized responder, as its answers show it: what they say of who signed them.
 
-use super::{Preferred, key_hash};
+use super::Preferred;
 use crate::core::{
     certificate::Certificate,
     der::{Reader, tag, write},
@@ -38,7 +38,7 @@ impl Signatory {
         } else {
             Some(kind.any()?.whole.to_vec())
         };
-        let hash = key_hash(key);
+        let hash = key.sha1();
         Ok(Self {
             hash,
             // RFC 9919 §3.2.2: "byKey".

@@ -2,7 +2,7 @@
 //! CRL.
 
 use super::{
-    CrlPlan, CrlRef, Delta, Entry, Listed, REMOVE_FROM_CRL,
+    CrlPlan, CrlRef, Delta, DeltaEntry, Entry, REMOVE_FROM_CRL, Removal,
     gate::{Previous, point},
     scope::Base,
 };
@@ -17,7 +17,7 @@ pub fn beside(full: &CrlPlan, replica: &Replica, base: Base, listed: &CrlRef<'_>
         while listed.next_if(|entry| entry.serial < serial).is_some() {}
         let is_on_base = listed.next_if(|entry| entry.serial == serial).is_some();
         if full.lists(status) {
-            return Listed::of(status).filter(|_| status.seq() > base.seq);
+            return (status.seq() > base.seq).then_some(DeltaEntry::Revoked(*status));
         }
         let is_gone = if status.is_listed() {
             // On the base, or on a CRL since, which a client may have instead of the base.
@@ -27,8 +27,8 @@ pub fn beside(full: &CrlPlan, replica: &Replica, base: Base, listed: &CrlRef<'_>
                 .released_at(&serial)
                 .is_some_and(|seq| seq > base.seq)
         };
-        let date = status.revoked_at().unwrap_or(full.window.this());
-        is_gone.then(|| Listed::removed(serial, date))
+        let since = status.revoked_at().unwrap_or(full.window.this());
+        is_gone.then_some(DeltaEntry::Removed(Removal { serial, since }))
     };
     let entries = replica.rows().filter_map(entry).collect();
     Delta { base, entries }

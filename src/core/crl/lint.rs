@@ -317,7 +317,7 @@ fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut 
         one_entry(crl, &entry, read, findings);
         let listed = planned.next();
         let is_above = last.is_none_or(|last| last < entry.serial);
-        if !is_above || !listed.is_some_and(|listed| is_same(&entry, &listed)) {
+        if !is_above || !listed.is_some_and(|listed| is_same(&entry, listed)) {
             if findings.0.len() == known {
                 differs(&entry, listed, read, findings);
             }
@@ -326,7 +326,7 @@ fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut 
         last = Some(entry.serial);
     }
     match planned.next() {
-        Some(missing) => is_missing(&missing, findings),
+        Some(missing) => is_missing(missing, findings),
         None => findings.require(
             read.revoked.is_none_or(|list| !list.is_empty()),
             "empty_list",
@@ -339,7 +339,7 @@ fn entries(crl: &Crl, read: &CrlRef<'_>, source: &CrlSource<'_>, findings: &mut 
 /// Names what is wrong where the list leaves the plan; the general name is for what no other name
 /// explains.
 #[cold]
-fn differs(entry: &Entry, planned: Option<Listed>, read: &CrlRef<'_>, findings: &mut Findings) {
+fn differs(entry: &Entry, planned: Option<Listed<'_>>, read: &CrlRef<'_>, findings: &mut Findings) {
     let serials = read
         .entries()
         .map_while(Result::ok)
@@ -350,7 +350,7 @@ fn differs(entry: &Entry, planned: Option<Listed>, read: &CrlRef<'_>, findings: 
         return findings.add("serial_order", "RFC 5280 §5.1.2.6", detail);
     }
     match planned {
-        Some(planned) if planned.serial < entry.serial => is_missing(&planned, findings),
+        Some(planned) if planned.serial() < entry.serial => is_missing(planned, findings),
         _ => {
             let detail = format!("serial {} is not what the index says", entry.serial);
             findings.add(
@@ -362,8 +362,8 @@ fn differs(entry: &Entry, planned: Option<Listed>, read: &CrlRef<'_>, findings: 
     }
 }
 
-fn is_missing(planned: &Listed, findings: &mut Findings) {
-    let detail = format!("serial {} is not on the list", planned.serial);
+fn is_missing(planned: Listed<'_>, findings: &mut Findings) {
+    let detail = format!("serial {} is not on the list", planned.serial());
     findings.add(
         "entry_missing",
         "DESIGN: nothing revoked is ever lost",
@@ -418,9 +418,9 @@ fn one_entry(crl: &Crl, entry: &Entry, read: &CrlRef<'_>, findings: &mut Finding
     }
 }
 
-fn is_same(entry: &Entry, planned: &Listed) -> bool {
-    entry.serial == planned.serial
-        && entry.revoked_at == planned.revoked_at
-        && entry.reason == planned.reason
-        && entry.invalidity_date == planned.invalidity_date
+fn is_same(entry: &Entry, planned: Listed<'_>) -> bool {
+    entry.serial == planned.serial()
+        && entry.revoked_at == planned.revoked_at()
+        && entry.reason == planned.reason()
+        && entry.invalidity_date == planned.invalidity_date()
 }

@@ -13,35 +13,44 @@ pub(crate) const REMOVE_FROM_CRL: u8 = 8;
 
 /// An entry that is to be written: what a CRL says of one certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    pub serial: Serial,
-    /// Since when.
-    pub revoked_at: Timestamp,
-    /// The reason code; none for unspecified.
-    pub reason: Option<u8>,
-    /// When the key was compromised, if told.
-    pub invalidity_date: Option<Timestamp>,
+pub enum Listed<'a> {
+    /// It is revoked or on hold, as its row says.
+    Revoked(&'a Status),
+    /// It is to leave the list; on delta CRLs alone (RFC 5280 §5.3.1).
+    Removed(&'a Removal),
 }
 
-impl Listed {
-    /// A certificate that is revoked or held; none where it is valid.
-    pub fn of(status: &Status) -> Option<Self> {
-        let listing = status.listing()?;
-        Some(Self {
-            serial: status.serial(),
-            revoked_at: listing.at,
-            reason: listing.reason.map(Reason::code),
-            invalidity_date: listing.invalidity_date,
-        })
+impl Listed<'_> {
+    /// Whose.
+    pub fn serial(&self) -> Serial {
+        match self {
+            Self::Revoked(status) => status.serial(),
+            Self::Removed(removal) => removal.serial,
+        }
     }
 
-    /// One that is to leave the list. On delta CRLs alone (RFC 5280 §5.3.1).
-    pub fn removed(serial: Serial, since: Timestamp) -> Self {
-        Self {
-            serial,
-            revoked_at: since,
-            reason: Some(REMOVE_FROM_CRL),
-            invalidity_date: None,
+    /// Since when.
+    pub fn revoked_at(&self) -> Timestamp {
+        match self {
+            // What is listed has a date; see `Crl::lists`.
+            Self::Revoked(status) => status.revoked_at().unwrap_or(Timestamp::EPOCH),
+            Self::Removed(removal) => removal.since,
+        }
+    }
+
+    /// The reason code; none for unspecified.
+    pub fn reason(&self) -> Option<u8> {
+        match self {
+            Self::Revoked(status) => status.reason().map(Reason::code),
+            Self::Removed(_) => Some(REMOVE_FROM_CRL),
+        }
+    }
+
+    /// When the key was compromised, if told.
+    pub fn invalidity_date(&self) -> Option<Timestamp> {
+        match self {
+            Self::Revoked(status) => status.invalidity_date(),
+            Self::Removed(_) => None,
         }
     }
 }
@@ -52,5 +61,33 @@ pub struct Delta {
     /// The full CRL that it continues.
     pub base: Base,
     /// What changed since, in order of serial.
-    pub entries: Vec<Listed>,
+    pub entries: Vec<DeltaEntry>,
+}
+
+/// An entry of a delta CRL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeltaEntry {
+    /// The certificate is revoked or on hold, and was not so, or not as now, on the base.
+    Revoked(Status),
+    /// It is to leave the list.
+    Removed(Removal),
+}
+
+/// `removeFromCRL`: a hold was released, or the certificate expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Whose.
+    pub serial: Serial,
+    /// Since when it was listed; where that is no longer known, thisUpdate.
+    pub since: Timestamp,
+}
+
+impl DeltaEntry {
+    /// As it is to be written.
+    pub fn listed(&self) -> Listed<'_> {
+        match self {
+            Self::Revoked(status) => Listed::Revoked(status),
+            Self::Removed(removal) => Listed::Removed(removal),
+        }
+    }
 }

@@ -10,7 +10,7 @@ mod read;
 pub(crate) mod scope;
 mod write;
 
-pub(crate) use listed::{Delta, Listed, REMOVE_FROM_CRL};
+pub(crate) use listed::{Delta, DeltaEntry, Listed, REMOVE_FROM_CRL, Removal};
 pub use read::{CrlError, CrlRef, Entry, SignedCrl};
 pub(crate) use write::EXPIRED_CERTS_ON_CRL;
 pub use write::{Appearance, Crl, CrlPlan};

@@ -1,7 +1,7 @@
 //! Drafting CRLs, full, delta and sharded (RFC 5280 §5).
 
 use super::{
-    listed::{Delta, Listed},
+    listed::{Delta, DeltaEntry, Listed},
     scope::{Contains, Scope},
 };
 use crate::core::{
@@ -78,13 +78,15 @@ impl CrlPlan {
     }
 
     /// What stands on this CRL, in order of serial.
-    pub fn entries<'a>(&'a self, replica: &'a Replica) -> impl Iterator<Item = Listed> {
+    pub fn entries<'a>(&'a self, replica: &'a Replica) -> impl Iterator<Item = Listed<'a>> {
         let changes = self.delta.iter().flat_map(|delta| &delta.entries);
         let all = self.delta.is_none().then(|| {
             let rows = replica.rows().filter(|status| self.lists(status));
-            rows.filter_map(Listed::of)
+            rows.map(Listed::Revoked)
         });
-        all.into_iter().flatten().chain(changes.copied())
+        all.into_iter()
+            .flatten()
+            .chain(changes.map(DeltaEntry::listed))
     }
 
     /// The value of the issuing distribution point, if there is to be one.
@@ -118,7 +120,7 @@ impl Crl {
             let mut writer = EntryWriter::new(out);
             self.plan
                 .entries(replica)
-                .for_each(|entry| writer.put(&entry));
+                .for_each(|entry| writer.put(entry));
             writer.finish();
         });
         Draft::new(self, tbs, issuer.algorithm())
@@ -221,7 +223,7 @@ impl<'a> EntryWriter<'a> {
         }
     }
 
-    fn put(&mut self, listed: &Listed) {
+    fn put(&mut self, listed: Listed<'_>) {
         const BLOCK: usize = 64 << 10;
         if self.out.len() < self.len + LONGEST {
             self.out.resize(self.len + BLOCK, 0);
@@ -261,11 +263,12 @@ impl EntryBytes<'_> {
         self.octets[start - 1] = (self.len - start) as u8;
     }
 
-    fn entry(&mut self, listed: &Listed, calendar: &mut Calendar) {
+    fn entry(&mut self, listed: Listed<'_>, calendar: &mut Calendar) {
         let start = self.open();
-        self.serial(&listed.serial);
-        let digits = calendar.digits(listed.revoked_at);
-        if listed.revoked_at.is_utc_time() {
+        self.serial(&listed.serial());
+        let revoked_at = listed.revoked_at();
+        let digits = calendar.digits(revoked_at);
+        if revoked_at.is_utc_time() {
             self.put(&[tag::UTC_TIME, 13]);
             digits
                 .last_chunk::<13>()
@@ -276,13 +279,14 @@ impl EntryBytes<'_> {
             self.put(&digits);
         }
         // RFC 5280 §5.3: without extensions there is no list of them.
-        if listed.reason.is_some() || listed.invalidity_date.is_some() {
+        let (reason, invalidity_date) = (listed.reason(), listed.invalidity_date());
+        if reason.is_some() || invalidity_date.is_some() {
             let extensions = self.open();
-            if let Some(reason) = listed.reason {
+            if let Some(reason) = reason {
                 self.put(&REASON);
                 self.put(&[reason]);
             }
-            if let Some(date) = listed.invalidity_date {
+            if let Some(date) = invalidity_date {
                 self.put(&INVALIDITY);
                 // RFC 5280 §5.3.2: always a GeneralizedTime.
                 self.put(&calendar.digits(date));

@@ -92,7 +92,7 @@ fn plan(pass: &Pass<'_>, observed: &Observed<'_>) -> Result<CrlPlan, PlanError> 
     // Last-Modified is made of it), if only by a second and never beyond now. From a CRL of the
     // future it goes back, if the gate lets it.
     let entries = plan.entries(pass.replica);
-    let newest = entries.map(|entry| entry.revoked_at).max();
+    let newest = entries.map(|entry| entry.revoked_at()).max();
     let last = previous.map(|previous| previous.crl().this_update);
     let floor = last
         .filter(|&last| last <= now)

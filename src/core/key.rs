@@ -204,8 +204,8 @@ impl PublicKey {
         &self.bits
     }
 
-    /// SHA-1 of the key's bits: a key identifier (RFC 5280 §4.2.1.2, method 1), and the KeyHash that
-    /// names a responder (RFC 6960 §4.2.1).
+    /// SHA-1 of the key's bits: a key identifier (RFC 5280 §4.2.1.2, method 1), and the KeyHash
+    /// that names a responder (RFC 6960 §4.2.1).
     pub(crate) fn sha1(&self) -> [u8; 20] {
         Sha1::digest(&self.bits).into()
     }

@@ -82,7 +82,7 @@ pub mod core {
     }
     pub mod revocation {
         pub use crate::core::revocation::{
-            Action, Change, ChangeRequest, Event, Listing, Reason, State, Status,
+            Action, Change, ChangeRequest, Event, Listing, Reason, State, Status, merge,
         };
     }
     pub mod seal {

@@ -98,7 +98,7 @@ pub enum MergeError {
 /// Merges a request with what is known. The earliest date stays, permanent stays, a hold may be
 /// released or made permanent, and only `amend` replaces a reason. `None`: nothing changes, as when
 /// told twice. The new row's change set is the old one's, or 0; the commit sets it.
-pub(crate) fn merge(
+pub fn merge(
     known: Option<&Status>,
     request: &ChangeRequest,
 ) -> Result<Option<Change>, MergeError> {

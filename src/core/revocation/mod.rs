@@ -3,7 +3,8 @@
 mod merge;
 mod status;
 
+pub(crate) use merge::MergeError;
+pub use merge::merge;
 pub use merge::{Action, Change, ChangeRequest, Event};
-pub(crate) use merge::{MergeError, merge};
 pub use status::{Listing, Reason, State, Status};
 pub(crate) use status::{ReasonError, StatusFields};

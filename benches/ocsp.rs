@@ -58,7 +58,7 @@ fn now() -> Timestamp {
 
 /// A self-signed CA with a P-256 key, as PEM files.
 fn make_ca(folder: &Path) {
-    let (key, _) = key_pair::generate(NewKey::P256).unwrap();
+    let key = key_pair::generate(NewKey::P256).unwrap().pem;
     let pair = rcgen::KeyPair::from_pem(&key).unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -12,7 +12,7 @@ pub mod ca {
         pub use crate::ca::index::Index;
     }
     pub mod shelf {
-        pub use crate::ca::shelf::Shelf;
+        pub use crate::ca::shelf::{Derived, Shelf};
     }
     pub mod store {
         pub use crate::ca::store::Store;
@@ -147,7 +147,9 @@ pub mod stories {
         pub use crate::stories::replicate::level;
     }
     pub mod respond {
-        pub use crate::stories::respond::{Answer, Limits, Purpose, Responder, SignedAnswer};
+        pub use crate::stories::respond::{
+            Answer, CacheSize, Limits, Purpose, Responder, SignedAnswer,
+        };
     }
     pub mod revoke {
         pub use crate::stories::revoke::{Author, commit, raise_number, remark};

@@ -273,7 +273,7 @@ fn label(metadata: &HashMap<String, String>) -> Option<Label> {
     Some(Label {
         number: CrlNumber::known(metadata.get("number")?.parse().ok()?),
         seq: metadata.get("seq")?.parse().ok()?,
-        hash: ChainHash::from_hex(metadata.get("hash")?)?,
-        sha256: Digest::from_hex(metadata.get("sha256")?)?,
+        hash: ChainHash::stored(metadata.get("hash")?),
+        sha256: Digest::stored(metadata.get("sha256")?),
     })
 }

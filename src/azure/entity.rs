@@ -6,13 +6,12 @@ use azure_core::http::Url;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
+use super::row::{Properties, Row, RowError};
 use crate::{
     core::{
-        digest::Digest,
-        journal::change_set::{ChainHash, ChangeSet, Counts, Head, Linked},
+        journal::change_set::{ChangeSet, Counts, Head, Linked},
         revocation::{Change, Reason, Status, StatusFields},
         serial::{CrlNumber, Serial},
-        time::Timestamp,
     },
     store::{
         Version,
@@ -21,80 +20,7 @@ use crate::{
     },
 };
 
-/// Writes properties; absent ones are left out, since the service ignores `null` and Azurite drops
-/// the property.
-#[derive(Default)]
-struct Properties(Map<String, Value>);
-
-impl Properties {
-    fn text(mut self, name: &str, value: Option<&str>) -> Self {
-        if let Some(value) = value {
-            self.0.insert(name.to_owned(), value.into());
-        }
-        self
-    }
-
-    /// An Int64 goes as text, with its type beside it.
-    fn int(self, name: &str, value: Option<u64>) -> Self {
-        self.typed(name, value.map(|value| value.to_string()), "Edm.Int64")
-    }
-
-    fn time(self, name: &str, value: Option<Timestamp>) -> Self {
-        self.typed(name, value.map(|value| value.to_string()), "Edm.DateTime")
-    }
-
-    fn typed(mut self, name: &str, value: Option<String>, kind: &str) -> Self {
-        if let Some(value) = value {
-            self.0.insert(format!("{name}@odata.type"), kind.into());
-            self.0.insert(name.to_owned(), value.into());
-        }
-        self
-    }
-}
-
-/// Reads properties; the error names the one that is damaged.
-struct Row<'a>(&'a Map<String, Value>);
-
-impl Row<'_> {
-    fn optional(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str)
-    }
-
-    fn parsed<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
-        self.optional(name)
-            .and_then(parse)
-            .ok_or_else(|| format!("the property {name} of a row is missing or damaged"))
-    }
-
-    fn int(&self, name: &str) -> Result<u64, String> {
-        // Azure sends an Int64 as text.
-        self.parsed(name, |text| text.parse().ok())
-    }
-
-    fn hash(&self, name: &str) -> Result<ChainHash, String> {
-        self.parsed(name, ChainHash::from_hex)
-    }
-
-    fn digest(&self, name: &str) -> Result<Digest, String> {
-        self.parsed(name, Digest::from_hex)
-    }
-
-    fn time(&self, name: &str) -> Result<Timestamp, String> {
-        // The service may write a fraction of zeros.
-        self.parsed(name, |text| {
-            let whole = text
-                .split_once('.')
-                .map_or(text.trim_end_matches('Z'), |(whole, _)| whole);
-            format!("{whole}Z").parse().ok()
-        })
-    }
-
-    fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, String> {
-        self.optional(name).map(|_| self.time(name)).transpose()
-    }
-}
-
-pub(super) fn head(row: &Map<String, Value>) -> Result<Head, String> {
+pub(super) fn head(row: &Map<String, Value>) -> Result<Head, RowError> {
     let row = Row(row);
     let counts = Counts {
         revoked: row.int("Revoked")?,
@@ -131,7 +57,7 @@ fn head_row(head: &Head) -> Map<String, Value> {
         .0
 }
 
-pub(super) fn linked(row: &Map<String, Value>) -> Result<Linked, String> {
+pub(super) fn linked(row: &Map<String, Value>) -> Result<Linked, RowError> {
     let row = Row(row);
     let seq = row.parsed("RowKey", |key| key.strip_prefix("c.")?.parse().ok())?;
     // What is empty may not have been kept; the chain is over these, so nothing can be taken away
@@ -139,8 +65,8 @@ pub(super) fn linked(row: &Map<String, Value>) -> Result<Linked, String> {
     let changes = row.optional("Changes").unwrap_or_default();
     let changes = STANDARD
         .decode(changes)
-        .map_err(|_| "the property Changes of a row is damaged".to_owned())?;
-    let changes = ChangeSet::decode_changes(seq, &changes).map_err(|error| error.to_string())?;
+        .map_err(|_| RowError::Property("Changes".to_owned()))?;
+    let changes = ChangeSet::decode_changes(seq, &changes)?;
     let comment = row.optional("Comment").unwrap_or_default().to_owned();
     let actor = row.optional("Actor").unwrap_or_default().to_owned();
     let set = ChangeSet {
@@ -174,7 +100,7 @@ fn change_row(linked: &Linked) -> Map<String, Value> {
         .0
 }
 
-pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status, String> {
+pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status, RowError> {
     let row = Row(row);
     let reason = row
         .optional("Reason")
@@ -189,18 +115,18 @@ pub(super) fn status(row: &Map<String, Value>, serial: Serial) -> Result<Status,
         not_after: row.optional_time("NotAfter")?,
         seq: row.int("Seq")?,
     };
-    fields.check().map_err(|error| error.to_string())
+    Ok(fields.check()?)
 }
 
 /// A certificate's row, with the serial number that its key says.
-pub(super) fn listed(row: &Map<String, Value>) -> Result<Status, String> {
+pub(super) fn listed(row: &Map<String, Value>) -> Result<Status, RowError> {
     let key = row
         .get("RowKey")
         .and_then(Value::as_str)
         .unwrap_or_default();
     status(
         row,
-        row_key::serial(key).ok_or_else(|| row_key::not_a_serials(key))?,
+        row_key::serial(key).ok_or_else(|| RowError::Key(key.to_owned()))?,
     )
 }
 
@@ -215,7 +141,7 @@ fn status_row(status: &Status) -> Map<String, Value> {
         .0
 }
 
-pub(super) fn scope(row: &Map<String, Value>) -> Result<ScopeRow, String> {
+pub(super) fn scope(row: &Map<String, Value>) -> Result<ScopeRow, RowError> {
     let row = Row(row);
     let published = match row.optional("Sha256") {
         None => None,
@@ -250,7 +176,7 @@ pub(super) fn scope_row(row: &ScopeRow) -> Map<String, Value> {
         .0
 }
 
-pub(super) fn checkpoint(row: &Map<String, Value>) -> Result<CheckpointRow, String> {
+pub(super) fn checkpoint(row: &Map<String, Value>) -> Result<CheckpointRow, RowError> {
     let row = Row(row);
     Ok(CheckpointRow {
         seq: row.int("Seq")?,
@@ -416,6 +342,7 @@ pub(super) fn batch_failure(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::{digest::Digest, journal::change_set::ChainHash, time::Timestamp};
 
     fn operation(key: &str) -> Operation {
         Operation::new("issuing-1", key, Map::new(), None)
@@ -438,7 +365,7 @@ mod tests {
             },
         ] {
             let written = checkpoint_row(&row);
-            assert_eq!(checkpoint(&written), Ok(row));
+            assert_eq!(checkpoint(&written).unwrap(), row);
             let as_a_crls = scope(&written).unwrap();
             assert_eq!(as_a_crls.number.get(), row.before.unwrap_or(0));
             assert_eq!(scope_row(&as_a_crls), written);
@@ -450,10 +377,13 @@ mod tests {
         let serial = Serial::from_random([7; 16]);
         let status = Status::valid(serial, None, 1);
         let mut row = status_row(&status);
-        assert_eq!(super::status(&row, serial), Ok(status));
+        assert_eq!(super::status(&row, serial).unwrap(), status);
         row.insert("State".to_owned(), "revoked".into());
         let error = super::status(&row, serial).unwrap_err();
-        assert!(error.contains(&format!("status row {serial}")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("status row {serial}")),
+            "{error}"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) mod blob;
 mod entity;
 pub(crate) mod identity;
 mod retry;
+mod row;
 mod shared_key;
 pub(crate) mod table;
 pub(crate) mod vault;

@@ -29,7 +29,7 @@ use crate::{
         key::SignatureAlgorithm::{
             self, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
         },
-        seal::{Compared, Document, Signed, SignerAnswer},
+        seal::{Compared, Signed, SignedByCa, SignerAnswer},
     },
     store::{
         error::{DriverError, ErrorKind},
@@ -130,7 +130,7 @@ impl Vault {
     }
 
     /// Signs with a key in the vault.
-    pub async fn sign<D: Document>(
+    pub async fn sign<D: SignedByCa>(
         &self,
         key: &Object,
         compared: Compared<D>,

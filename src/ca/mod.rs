@@ -49,6 +49,15 @@ pub struct Ca {
     azure: Option<Arc<Azure>>,
 }
 
+/// Where a credential of an issuer is.
+#[derive(Clone, Copy, Debug)]
+pub struct CredentialPlace<'a> {
+    /// There.
+    pub place: &'a Credentials,
+    /// The kind of key that is made for it.
+    pub key: NewKey,
+}
+
 /// Where the CA's key is.
 #[derive(Clone, Debug)]
 enum Key {
@@ -71,13 +80,17 @@ impl Ca {
         }
     }
 
-    /// Where credentials are, the usual one first, and the kind of key that ours have.
-    pub fn credentials(&self) -> impl Iterator<Item = (NewKey, &Credentials)> {
-        let second = self
-            .rsa_credentials
-            .as_ref()
-            .map(|place| (NewKey::Rsa2048, place));
-        std::iter::once((self.ocsp.credential_key, &self.credentials)).chain(second)
+    /// Where credentials are, the usual one first.
+    pub fn credentials(&self) -> impl Iterator<Item = CredentialPlace<'_>> {
+        let first = CredentialPlace {
+            place: &self.credentials,
+            key: self.ocsp.credential_key,
+        };
+        let second = self.rsa_credentials.as_ref().map(|place| CredentialPlace {
+            place,
+            key: NewKey::Rsa2048,
+        });
+        std::iter::once(first).chain(second)
     }
 
     /// Who commits, where the index knows: the identity towards Azure.

@@ -38,6 +38,33 @@ pub struct Shelf {
 /// A store's Cache-Control cannot shrink as the next CRL comes nearer, so it is short.
 const LONGEST_CACHE_AGE: Duration = Duration::from_secs(3600);
 
+/// What stands on the shelf beside CRLs, and follows from them or from the CA certificate. Nothing
+/// else gets there but what was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Derived {
+    /// The full CRL as PEM.
+    Pem,
+    /// The CA certificate.
+    Certificate,
+}
+
+impl Derived {
+    /// What stands behind the issuer's name.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Pem => ".crl.pem",
+            Self::Certificate => ".cer",
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Pem => "application/x-pem-file",
+            Self::Certificate => "application/pkix-cert",
+        }
+    }
+}
+
 impl Shelf {
     /// The places of the issuer with this name, whose CRLs are replaced every `refresh`.
     pub fn new(issuer: &str, shelf: Store, archive: Store, refresh: Duration) -> Self {
@@ -49,7 +76,7 @@ impl Shelf {
         }
     }
 
-    /// The shelf itself.
+    /// The shelf itself, to read from: only its neighbours here write to a store.
     pub fn store(&self) -> &Store {
         &self.shelf
     }
@@ -114,34 +141,24 @@ impl Shelf {
             .collect())
     }
 
-    /// Writes bytes to the shelf under the issuer's name and `suffix`, unless they are there
-    /// already.
-    pub async fn keep_derived(
-        &self,
-        suffix: &str,
-        content_type: &'static str,
-        bytes: Vec<u8>,
-    ) -> Result<(), DriverError> {
+    /// Writes what follows from the CRL or the CA certificate, unless it is there already.
+    pub async fn keep_derived(&self, what: Derived, bytes: Vec<u8>) -> Result<(), DriverError> {
         let bytes = Bytes::from(bytes);
-        match self.shelf.holds(&self.name(suffix), bytes.clone()).await? {
+        let name = self.name(what.suffix());
+        match self.shelf.holds(&name, bytes.clone()).await? {
             true => Ok(()),
-            false => self.put_derived(suffix, content_type, bytes).await,
+            false => self.put_derived(what, bytes).await,
         }
     }
 
-    /// Writes bytes to the shelf under the issuer's name and `suffix`.
+    /// Writes what follows from the CRL or the CA certificate.
     pub async fn put_derived(
         &self,
-        suffix: &str,
-        content_type: &'static str,
+        what: Derived,
         bytes: impl Into<Bytes>,
     ) -> Result<(), DriverError> {
-        self.shelf
-            .put(
-                &self.name(suffix),
-                self.content(bytes.into(), None, content_type),
-            )
-            .await
+        let content = self.content(bytes.into(), None, what.content_type());
+        self.shelf.put(&self.name(what.suffix()), content).await
     }
 
     fn content(&self, bytes: Bytes, label: Option<Label>, content_type: &'static str) -> Content {

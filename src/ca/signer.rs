@@ -12,7 +12,7 @@ use crate::{
     core::{
         issuer::Issuer,
         key_pair::KeyPair,
-        seal::{Compared, Document, Signed},
+        seal::{Compared, Signed, SignedByCa},
     },
     store::{
         error::{DriverError, ErrorKind},
@@ -40,7 +40,10 @@ impl Signer {
     }
 
     /// Signs.
-    pub async fn sign<D: Document>(&self, compared: Compared<D>) -> Result<Signed<D>, DriverError> {
+    pub async fn sign<D: SignedByCa>(
+        &self,
+        compared: Compared<D>,
+    ) -> Result<Signed<D>, DriverError> {
         match self {
             Self::Local(key) => key.sign(compared).map_err(|error| {
                 DriverError::because("sign with the CA key", ErrorKind::Other, error)

@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Writes a checkpoint.
-    pub(crate) async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<(), DriverError> {
+    pub(super) async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<(), DriverError> {
         let content = Content {
             bytes: bytes.into(),
             label: None,
@@ -110,7 +110,7 @@ impl Store {
     }
 
     /// Removes what can be derived from something else at any time.
-    pub(crate) async fn remove(&self, name: &str) -> Result<(), DriverError> {
+    pub(super) async fn remove(&self, name: &str) -> Result<(), DriverError> {
         match self {
             Self::Local(directory) => blocking(directory, name, Directory::remove).await,
             Self::Azure(container) => container.remove(name).await,

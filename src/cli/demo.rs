@@ -103,7 +103,9 @@ fn make(dir: &Path, address: SocketAddr) -> Result<(), BoxedError> {
 fn put(dir: &Path, name: &str, text: &str, mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
-    options.open(dir.join(name))?.write_all(text.as_bytes())
+    let mut file = options.open(dir.join(name))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn configuration(address: SocketAddr) -> String {

@@ -62,8 +62,6 @@ impl IssuerLine {
         for what in &healed {
             tracing::warn!("{name}: {what}");
         }
-        let troubles = outcome.troubles.iter().map(|one| Chain(one).to_string());
-        let error = troubles.reduce(|all, one| format!("{all}; {one}"));
         Self {
             name: name.to_owned(),
             published: outcome.became.is_published(),
@@ -71,7 +69,7 @@ impl IssuerLine {
             reason: outcome.became.reason(),
             would_publish: matches!(outcome.became, Became::WouldPublish(_)),
             healed,
-            error,
+            error: outcome.trouble(),
         }
     }
 }

@@ -131,8 +131,16 @@ impl KeyPair {
     }
 }
 
-/// A new key: its PKCS #8 PEM, and its SubjectPublicKeyInfo.
-pub fn generate(kind: NewKey) -> Option<(String, Vec<u8>)> {
+/// A key that was made just now.
+pub struct Generated {
+    /// The private key, PKCS #8 PEM.
+    pub pem: String,
+    /// Its SubjectPublicKeyInfo, DER.
+    pub spki: Vec<u8>,
+}
+
+/// Makes a key; none where the random number generator fails.
+pub fn generate(kind: NewKey) -> Option<Generated> {
     let (pkcs8, spki): (Vec<u8>, PublicKeyX509Der<'_>) = match kind {
         NewKey::P256 => {
             let pair = EcdsaKeyPair::generate(&lc::ECDSA_P256_SHA256_ASN1_SIGNING).ok()?;
@@ -148,7 +156,10 @@ pub fn generate(kind: NewKey) -> Option<(String, Vec<u8>)> {
         }
     };
     let pem = pem::encode_string("PRIVATE KEY", pem::LineEnding::LF, &pkcs8).ok()?;
-    Some((pem, spki.as_ref().to_vec()))
+    Some(Generated {
+        pem,
+        spki: spki.as_ref().to_vec(),
+    })
 }
 
 /// The kind of a key to be made.

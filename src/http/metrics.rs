@@ -18,7 +18,7 @@ use crate::{
         app::App,
         shelved::{Wanted, shelved},
     },
-    stories::respond::{IssuerState, Purpose, Served},
+    stories::respond::{CacheSize, IssuerState, Purpose, Served},
 };
 
 /// Prometheus text format 0.0.4.
@@ -63,7 +63,7 @@ fn ocsp(app: &App, text: &mut Metrics) {
         let count = app.responder.signatures(purpose);
         text.sample(signatures, &[("for", name(purpose))], count);
     }
-    let (octets, answers) = app.responder.kept_octets();
+    let CacheSize { octets, answers } = app.responder.cache_size();
     text.family(
         "rescind_ocsp_cache_octets",
         "gauge",

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    ca::{Ca, credential::Credential},
+    ca::{Ca, CredentialPlace, credential::Credential},
     core::{
         chain::Chain,
         crl::{SignedCrl, gate::Previous, scope::Scope},
@@ -102,7 +102,7 @@ pub async fn status(ca: &Ca, now: Timestamp) -> IssuerStatus {
         Ok(None) => status.seq = Some(0),
         Err(error) => status.found.push(Problem::Other(Chain(&error).to_string())),
     }
-    for (_, place) in ca.credentials() {
+    for CredentialPlace { place, .. } in ca.credentials() {
         match place.open(&ca.issuer).await {
             Ok(credential) => {
                 let end = credential

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::app::App;
 use crate::{
-    ca::Ca,
+    ca::{Ca, shelf::Derived},
     core::{
         crl::{SignedCrl, scope::Scope},
         time::Timestamp,
@@ -38,7 +38,7 @@ impl Wanted {
     fn name(self, ca: &Ca) -> String {
         match self {
             Self::Der(scope) => ca.shelf.name(&scope.file()),
-            Self::Pem => ca.shelf.name(".crl.pem"),
+            Self::Pem => ca.shelf.name(Derived::Pem.suffix()),
         }
     }
 
@@ -99,13 +99,13 @@ pub(crate) async fn shelved(
     ca: &Ca,
     wanted: Wanted,
 ) -> Result<Option<Arc<Shelved>>, DriverError> {
-    let (store, now) = (ca.shelf.store(), (app.clock)());
+    let now = (app.clock)();
     let name = wanted.name(ca);
-    let keep_for = store.keep_for();
+    let keep_for = ca.shelf.store().keep_for();
     if let Some(shelved) = app.lately.get(&name, keep_for, now) {
         return Ok(Some(shelved));
     }
-    let Some(stored) = store.get(&name).await? else {
+    let Some(stored) = ca.shelf.store().get(&name).await? else {
         return Ok(None);
     };
     let freshness = freshness(ca, &stored, wanted.encoding());

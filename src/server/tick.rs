@@ -166,8 +166,7 @@ async fn pass(
     for damage in &outcome.healed {
         tracing::warn!(issuer, "{}", Chain(damage));
     }
-    for trouble in &outcome.troubles {
-        let trouble = Chain(trouble).to_string();
+    if let Some(trouble) = outcome.trouble() {
         tracing::error!(
             issuer,
             trouble,

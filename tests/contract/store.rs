@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use rescind::facade::{
+    ca::shelf::Derived,
     core::crl::scope::Scope,
     store::{Version, error::ErrorKind},
 };
@@ -183,7 +184,7 @@ pub async fn derived_files_are_written_when_they_differ<P: Place>() {
     let mut last = None;
     for (bytes, is_new) in [(b"one", true), (b"one", false), (b"two", true)] {
         ca.shelf
-            .keep_derived(".cer", "application/pkix-cert", bytes.to_vec())
+            .keep_derived(Derived::Certificate, bytes.to_vec())
             .await
             .unwrap();
         let stored = ca.shelf.store().get(&name).await.unwrap().unwrap();

@@ -26,6 +26,8 @@ mod cloud;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod crl;
+mod damage;
+mod elsewhere;
 mod gates;
 mod golden;
 mod histories;

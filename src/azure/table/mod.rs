@@ -18,6 +18,7 @@ use super::{
     Azure,
     entity::{self, Operation},
     retry::Failed,
+    row::RowError,
 };
 use crate::{
     core::{
@@ -105,7 +106,7 @@ impl Table {
         operation: &str,
         issuer: &str,
         key: &str,
-        read: fn(&Map<String, Value>) -> Result<T, String>,
+        read: fn(&Map<String, Value>) -> Result<T, RowError>,
     ) -> Result<Option<Versioned<T>>, DriverError> {
         let Some(Versioned { value, version }) = self.point(operation, issuer, key).await? else {
             return Ok(None);
@@ -119,7 +120,7 @@ impl Table {
             .await
     }
 
-    fn damaged(&self, operation: &str, what: String) -> DriverError {
+    fn damaged(&self, operation: &str, what: RowError) -> DriverError {
         DriverError::because(
             format!("{operation} {}", self.name()),
             ErrorKind::Other,
@@ -155,7 +156,7 @@ impl Table {
         operation: &str,
         filter: &str,
         limit: u32,
-        read: fn(&Map<String, Value>) -> Result<T, String>,
+        read: fn(&Map<String, Value>) -> Result<T, RowError>,
     ) -> Result<Vec<T>, DriverError> {
         let what = self.call(operation, READ);
         let limit = limit as usize;
@@ -256,7 +257,7 @@ impl Table {
         what: &str,
         operation: Operation,
         row: &T,
-        read: fn(&Map<String, Value>) -> Result<T, String>,
+        read: fn(&Map<String, Value>) -> Result<T, RowError>,
     ) -> Result<Version, DriverError> {
         let call = self.call(&format!("write {what} in"), WRITE);
         let (issuer, key) = (operation.partition.clone(), operation.key.clone());

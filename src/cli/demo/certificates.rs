@@ -10,7 +10,7 @@ use crate::core::{
     },
     der::{oid, tag, write},
     key::PublicKey,
-    key_pair::{KeyPair, NewKey, generate},
+    key_pair::{Generated, KeyPair, NewKey, generate},
     serial::Serial,
     time::{Timestamp, Window},
 };
@@ -27,7 +27,7 @@ pub(super) struct DemoCertificate {
 
 /// A CA that signed its own certificate.
 pub(super) fn root(name: &str, now: Timestamp) -> Result<DemoCertificate, BoxedError> {
-    let (key, spki) = new_key()?;
+    let Generated { pem: key, spki } = new_key()?;
     let public = PublicKey::from_spki(&spki)?;
     // RFC 5280 §4.2.1.9: cA, and a pathLenConstraint of 0: no CA below it.
     let basic = write::sequence(&[&[tag::BOOLEAN, 1, 0xff], &write::integer(0)]);
@@ -60,7 +60,7 @@ pub(super) fn leaf(
     address: SocketAddr,
     now: Timestamp,
 ) -> Result<DemoCertificate, BoxedError> {
-    let (key, spki) = new_key()?;
+    let Generated { pem: key, spki } = new_key()?;
     let public = PublicKey::from_spki(&spki)?;
     let names = write::sequence(&[&write::value(tag::context_primitive(2), &[name.as_bytes()])]);
     let extensions = [
@@ -92,7 +92,7 @@ pub(super) fn leaf(
     })
 }
 
-fn new_key() -> Result<(String, Vec<u8>), &'static str> {
+fn new_key() -> Result<Generated, &'static str> {
     generate(NewKey::P256).ok_or("no key could be made")
 }
 

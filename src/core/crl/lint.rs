@@ -7,7 +7,7 @@ use der::{Decode, Encode};
 use x509_cert::ext::pkix;
 
 use super::{
-    Crl, CrlRef, EXPIRED_CERTS_ON_CRL, Entry, Listed, REMOVE_FROM_CRL,
+    Crl, CrlPlan, CrlRef, EXPIRED_CERTS_ON_CRL, Entry, Listed, REMOVE_FROM_CRL,
     delta::{self, Neighbours},
     gate::{self, Gate, Previous},
     scope::{Contains, Scope},
@@ -18,8 +18,8 @@ use crate::core::{
     digest::hex,
     issuer::Issuer,
     journal::replica::Replica,
-    seal::{Document, Findings},
-    time::Timestamp,
+    seal::{Document, Findings, SignedByCa},
+    time::{Timestamp, Window},
 };
 
 /// What a CRL was drafted from.
@@ -46,6 +46,8 @@ pub struct CrlBefore<'a> {
     pub accepted: Option<Gate>,
 }
 
+impl SignedByCa for Crl {}
+
 impl Document for Crl {
     type Source<'a> = CrlSource<'a>;
     type Before<'a> = CrlBefore<'a>;
@@ -61,6 +63,17 @@ impl Document for Crl {
             }
         }
         findings
+    }
+
+    /// A CA elsewhere has a number line and a clock of its own; what it lists is ours to say.
+    fn made_elsewhere(self, tbs: &[u8]) -> Option<Self> {
+        let read = CrlRef::read(tbs).ok()?;
+        let window = Window::new(read.this_update, read.next_update?)?;
+        let plan = CrlPlan {
+            window,
+            ..self.plan
+        };
+        Some(plan.numbered(read.number()?))
     }
 
     fn compare(&self, tbs: &[u8], before: &CrlBefore<'_>) -> Findings {

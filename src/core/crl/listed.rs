@@ -32,7 +32,7 @@ impl Listed<'_> {
     /// Since when.
     pub fn revoked_at(&self) -> Timestamp {
         match self {
-            // What is listed has a date; see `Crl::lists`.
+            // What is listed has a date; see `CrlPlan::lists`.
             Self::Revoked(status) => status.revoked_at().unwrap_or(Timestamp::EPOCH),
             Self::Removed(removal) => removal.since,
         }

@@ -71,6 +71,11 @@ impl ChainHash {
         Digest::from_hex(text).map(Self)
     }
 
+    /// As it was stored beside a CRL: see [`Digest::stored`].
+    pub(crate) fn stored(text: &str) -> Self {
+        Self(Digest::stored(text))
+    }
+
     /// Its octets.
     pub fn octets(&self) -> &[u8; 32] {
         self.0.octets()

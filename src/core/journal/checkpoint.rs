@@ -1,6 +1,7 @@
 //! A replica as bytes, so that the next process need not read the journal from its beginning.
 //!
-//! In scope: the format. Out of scope: whether the bytes are to be believed; see `Ca::level`.
+//! In scope: the format. Out of scope: whether the bytes are to be believed; see
+//! `stories::replicate`.
 //!
 //! *Warning:* stored state. `rescind checkpoint 1` and a line feed, SHA-256 of the issuer's SPKI,
 //! the head (seq, chain hash, counts, time), the last change set that touched CRLs, how many rows

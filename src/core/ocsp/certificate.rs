@@ -13,7 +13,7 @@ use crate::core::{
     der::{oid, tag, write},
     issuer::Issuer,
     key::PublicKey,
-    seal::{Document, Draft, Findings},
+    seal::{Document, Draft, Findings, SignedByCa},
     serial::Serial,
     time::Window,
 };
@@ -56,6 +56,8 @@ impl ResponderCertificate {
         Draft::new(self, tbs, issuer.algorithm())
     }
 }
+
+impl SignedByCa for ResponderCertificate {}
 
 impl Document for ResponderCertificate {
     type Source<'a> = &'a Issuer;

@@ -396,9 +396,9 @@ mod tests {
     #[test]
     fn a_key_pair_of_another_certificate_is_not_proven() {
         use crate::core::key_pair::{KeyPair, NewKey, generate};
-        let [(pem, spki), (_, other)] = [(); 2].map(|()| generate(NewKey::P256).unwrap());
-        let [public, other] = [&spki, &other].map(|spki| PublicKey::from_spki(spki).unwrap());
-        let key = || KeyPair::from_pem(pem.as_bytes(), &public).unwrap();
+        let [one, other] = [(); 2].map(|()| generate(NewKey::P256).unwrap());
+        let [public, other] = [&one, &other].map(|key| PublicKey::from_spki(&key.spki).unwrap());
+        let key = || KeyPair::from_pem(one.pem.as_bytes(), &public).unwrap();
         assert!(key().prove(public.clone()).is_ok());
         assert!(key().prove(other).is_err());
         assert!(Proven::new((), |(), _, _| Some(vec![0; 70]), public.clone()).is_none());
@@ -407,8 +407,8 @@ mod tests {
 
     #[test]
     fn a_fleeting_answer_verifies_as_a_kept_one_does() {
-        use crate::core::key_pair::{KeyPair, NewKey, generate};
-        let (pem, spki) = generate(NewKey::P256).unwrap();
+        use crate::core::key_pair::{Generated, KeyPair, NewKey, generate};
+        let Generated { pem, spki } = generate(NewKey::P256).unwrap();
         let public = PublicKey::from_spki(&spki).unwrap();
         let key = KeyPair::from_pem(pem.as_bytes(), &public)
             .unwrap()

@@ -7,4 +7,4 @@ pub(crate) use merge::MergeError;
 pub use merge::merge;
 pub use merge::{Action, Change, ChangeRequest, Event};
 pub use status::{Listing, Reason, State, Status};
-pub(crate) use status::{ReasonError, StatusFields};
+pub(crate) use status::{ReasonError, StatusError, StatusFields};

@@ -2,7 +2,8 @@
 //!
 //! A document is drafted, read back and linted, compared with what was there before, signed, and
 //! checked; each step takes the value of the step before, and there is no other way to make one.
-//! Only [`Compared`] reaches a signer, only [`Checked`] reaches the world.
+//! (What a signer elsewhere made as a whole goes through all of them once more before it is
+//! [`Checked`].) Only [`Compared`] reaches a signer, only [`Checked`] reaches the world.
 //!
 //! A draft has no bytes to sign, what was not compared reaches no signer, and what was signed has
 //! no bytes to publish:
@@ -35,10 +36,10 @@
 //! }
 //! ```
 //!
-//! ```compile_fail,E0451
+//! ```compile_fail,E0423
 //! use rescind::facade::core::{crl::Crl, seal::Compared};
-//! fn forge(crl: Crl) -> Compared<Crl> {
-//!     rescind::facade::core::seal::Compared { document: crl, tbs: todo!(), algorithm: todo!() }
+//! fn forge() -> Compared<Crl> {
+//!     Compared(todo!())
 //! }
 //! ```
 
@@ -51,7 +52,7 @@ pub(crate) use findings::Finding;
 pub use findings::Findings;
 pub(crate) use proven::Fleeting;
 pub use proven::Proven;
-pub(crate) use states::CheckError;
+pub(crate) use states::{CheckError, SignedByCa};
 pub use states::{Checked, Compared, Document, Draft, Linted, Signed, SignerAnswer};
 pub(crate) use tbs::Tbs;
 

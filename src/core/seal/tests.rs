@@ -4,7 +4,7 @@ use super::*;
 use crate::core::{
     der::write,
     key::{PublicKey, SignatureAlgorithm},
-    key_pair::{KeyPair, NewKey, generate},
+    key_pair::{Generated, KeyPair, NewKey, generate},
 };
 
 /// Says one number, which must be above the one before.
@@ -21,6 +21,10 @@ impl Document for Note {
         findings
     }
 
+    fn made_elsewhere(self, _: &[u8]) -> Option<Self> {
+        Some(self)
+    }
+
     fn compare(&self, _: &[u8], before: &u64) -> Findings {
         let mut findings = Findings::default();
         findings.require(self.0 > *before, "risen", "", "not above the one before");
@@ -33,7 +37,7 @@ fn note(number: u64) -> Vec<u8> {
 }
 
 fn key() -> (KeyPair, PublicKey) {
-    let (pem, spki) = generate(NewKey::P256).unwrap();
+    let Generated { pem, spki } = generate(NewKey::P256).unwrap();
     let public = PublicKey::from_spki(&spki).unwrap();
     let pair = KeyPair::from_pem(pem.as_bytes(), &public).unwrap();
     (pair, public)

@@ -352,7 +352,7 @@ fn failure(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
 struct SqliteError(rusqlite::Error);
 
 fn driver_error(operation: String, error: rusqlite::Error) -> DriverError {
-    let trouble = match error.sqlite_error_code() {
+    let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Transient,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             ErrorKind::Denied
@@ -362,16 +362,16 @@ fn driver_error(operation: String, error: rusqlite::Error) -> DriverError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => DriverError::because(
             operation,
-            trouble,
+            kind,
             format!(
                 "the file is damaged or no SQLite database ({error}); restore it from a backup"
             ),
         ),
         _ => match error {
             rusqlite::Error::FromSqlConversionFailure(_, _, inner) => {
-                DriverError::because(operation, trouble, inner)
+                DriverError::because(operation, kind, inner)
             }
-            error => DriverError::because(operation, trouble, SqliteError(error)),
+            error => DriverError::because(operation, kind, SqliteError(error)),
         },
     }
 }

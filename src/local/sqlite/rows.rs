@@ -207,7 +207,7 @@ fn hash(row: &Row<'_>, at: usize) -> Result<ChainHash, rusqlite::Error> {
 }
 
 fn digest(row: &Row<'_>, at: usize) -> Result<Digest, rusqlite::Error> {
-    Digest::from_hex(&row.get::<_, String>(at)?).ok_or_else(|| damaged("Sha256"))
+    Ok(Digest::stored(&row.get::<_, String>(at)?))
 }
 
 fn time(row: &Row<'_>, at: usize) -> Result<Option<Timestamp>, rusqlite::Error> {

@@ -3,7 +3,7 @@
 
 use super::{Observed, Pass, PublishError, observed::Found};
 use crate::{
-    ca::Ca,
+    ca::{Ca, shelf::Derived},
     core::{
         crl::{Crl, scope::Scope},
         der::write,
@@ -123,8 +123,6 @@ fn unrecorded(found: &Found, now: Timestamp) -> Option<(CrlNumber, Published)> {
     Some((crl.number()?, published))
 }
 
-const PEM: (&str, &str) = (".crl.pem", "application/x-pem-file");
-
 /// What stands beside the full CRL on the shelf and follows from it: its PEM twin, and the CA
 /// certificate. A new CRL's twin is written without a look at the old one, which may be large.
 pub(super) async fn derive(ca: &Ca, crl: &[u8], is_new: bool) -> Result<(), DriverError> {
@@ -137,12 +135,12 @@ pub(super) async fn derive(ca: &Ca, crl: &[u8], is_new: bool) -> Result<(), Driv
             "the PEM twin of the CRL is too large, and left as it is"
         );
     } else if is_new {
-        ca.shelf.put_derived(PEM.0, PEM.1, pem).await?;
+        ca.shelf.put_derived(Derived::Pem, pem).await?;
     } else {
-        ca.shelf.keep_derived(PEM.0, PEM.1, pem).await?;
+        ca.shelf.keep_derived(Derived::Pem, pem).await?;
     }
     let certificate = ca.issuer.certificate().der.clone();
     ca.shelf
-        .keep_derived(".cer", "application/pkix-cert", certificate)
+        .keep_derived(Derived::Certificate, certificate)
         .await
 }

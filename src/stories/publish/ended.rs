@@ -23,13 +23,8 @@ pub(super) async fn ended(
 ) -> Result<Outcome, PublishError> {
     let full = Observed::read(ca, Scope::Full).await?;
     let replica = replicate::level(ca, known).await?;
-    let mut outcome = Outcome {
-        became: Became::Ended,
-        number: full.number(),
-        healed: vec![],
-        troubles: vec![],
-    };
     let mut pass = Pass::new(ca, &replica, options, now, &full);
+    pass.outcome.became = Became::Ended;
     // The full CRL, which may be large, is not read and verified a second time.
     let mut full = Some(full);
     let mut wrong = vec![];
@@ -42,15 +37,16 @@ pub(super) async fn ended(
             Some(problem) => wrong.push(problem),
             None => pass.finish(&observed).await?,
         }
-        outcome.healed.extend(observed.damage);
+        pass.outcome.healed.extend(observed.damage);
     }
     if pass.options.force {
         wrong.push(LastCrlProblem::Forced);
     }
     if wrong.is_empty() {
-        return Ok(outcome);
+        return Ok(pass.outcome);
     }
-    wrong.extend(outcome.healed.into_iter().map(LastCrlProblem::Damage));
+    let damage = pass.outcome.healed.into_iter();
+    wrong.extend(damage.map(LastCrlProblem::Damage));
     Err(PublishError::Expired {
         on: ca.issuer.certificate().not_after,
         wrong: LastCrlProblems(wrong),

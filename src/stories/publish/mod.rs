@@ -25,6 +25,7 @@ mod shards;
 use crate::{
     ca::Ca,
     core::{
+        chain::Chain,
         crl::{
             Crl,
             delta::Neighbours,
@@ -48,6 +49,67 @@ pub(crate) use observed::Damage;
 pub use outcome::{Became, Outcome, PublishError, Why};
 pub(crate) use plan::PlanError;
 pub(crate) use renew::RenewError;
+
+/// Takes one scope through the pipeline, whichever it is.
+async fn publish_scope(
+    pass: &mut Pass<'_>,
+    observed: &Observed<'_>,
+    decision: Decision,
+    neighbours: Option<Neighbours<'_>>,
+) -> Result<Issued, PublishError> {
+    let (ca, replica) = (pass.ca, pass.replica);
+    let Decision::Due(why, plan) = decision else {
+        pass.finish(observed).await?;
+        return Ok(Issued::NotDue);
+    };
+    let Some(number) = pass.reserve(observed.number()).await? else {
+        return Ok(Issued::LostRace);
+    };
+    let source = CrlSource {
+        issuer: &ca.issuer,
+        replica,
+        now: pass.now,
+    };
+    let draft = plan.numbered(number).draft(&ca.issuer, replica);
+    let linted = draft.lint(&source).map_err(PublishError::Lint)?;
+    admit_size(observed, linted.to_be_signed().len() + SIGNATURE_ROOM)?;
+
+    let mut before = CrlBefore {
+        previous: observed.previous(),
+        replica,
+        neighbours,
+        accepted: None,
+    };
+    before.accepted = pass.accept(&linted, &before).await?;
+    let compared = linted
+        .compare(&before)
+        .map_err(|found| observed.refused(found))?;
+    if pass.options.dry_run {
+        return Ok(Issued::Drafted(why, compared));
+    }
+
+    let signer = ca.signer().map_err(PublishError::Sign)?;
+    let signed = signer.sign(compared).await.map_err(PublishError::Sign)?;
+    let checked = signed
+        .check(ca.issuer.key(), &source, &before)
+        .map_err(PublishError::Check)?;
+    // A CA elsewhere may have made another one.
+    admit_size(observed, checked.bytes().len())?;
+
+    let label = bookkeeping::label(&checked, replica);
+    let archived = ca.shelf.archive(&checked, label).await;
+    archived.map_err(PublishError::Store)?;
+    // The commit point: relying parties see the old CRL before it, and the new one after it.
+    let version = observed.shelf_version.clone();
+    match ca.shelf.publish(&checked, label, version).await {
+        Err(error) if error.kind == ErrorKind::Conflict => return Ok(Issued::LostRace),
+        replaced => replaced.map_err(PublishError::Replace)?,
+    }
+    // The CRL is out; what fails behind it is repaired by the next pass.
+    let recorded = bookkeeping::record(pass, &checked, &label).await;
+    pass.outcome.troubles.extend(recorded.err());
+    Ok(Issued::Published(why, checked))
+}
 
 /// How a pass is to go.
 #[derive(Clone, Debug, Default)]
@@ -104,82 +166,24 @@ async fn publish_crls(
     };
     let replica = replicate::level(ca, known).await?;
     let mut pass = Pass::new(ca, &replica, options, now, &full);
-    let mut outcome = pair::publish(&mut pass, full, delta).await?;
-    if outcome.became != Became::LostRace {
-        shards::publish(&mut pass, &mut outcome).await?;
+    pair::publish(&mut pass, full, delta).await?;
+    if !pass.outcome.became.is_lost() {
+        shards::publish(&mut pass).await?;
     }
     if !pass.options.dry_run
         && let Err(error) = replicate::write_checkpoint(ca, &replica, now).await
     {
         // It costs the next process time, and nothing else.
-        let error = crate::core::chain::Chain(&error);
+        let error = Chain(&error);
         tracing::warn!(issuer = ca.name, %error, "no checkpoint could be written");
     }
-    Ok(outcome)
-}
-
-/// Takes one scope through the pipeline, whichever it is.
-async fn publish_scope(
-    pass: &mut Pass<'_>,
-    observed: &Observed<'_>,
-    decision: Decision,
-    neighbours: Option<Neighbours<'_>>,
-) -> Result<Issued, PublishError> {
-    let (ca, replica) = (pass.ca, pass.replica);
-    let Decision::Due(why, plan) = decision else {
-        pass.finish(observed).await?;
-        return Ok(Issued::NotDue);
-    };
-    let Some(number) = pass.reserve(observed.number()).await? else {
-        return Ok(Issued::LostRace);
-    };
-    let source = CrlSource {
-        issuer: &ca.issuer,
-        replica,
-        now: pass.now,
-    };
-    let draft = plan.numbered(number).draft(&ca.issuer, replica);
-    let linted = draft.lint(&source).map_err(PublishError::Lint)?;
-    admit_size(&observed.name(), linted.to_be_signed())?;
-
-    let mut before = CrlBefore {
-        previous: observed.previous(),
-        replica,
-        neighbours,
-        accepted: None,
-    };
-    before.accepted = pass.accept(&linted, &before).await?;
-    let compared = linted
-        .compare(&before)
-        .map_err(|found| observed.refused(found))?;
-    if pass.options.dry_run {
-        return Ok(Issued::Drafted(why, compared));
-    }
-
-    let signer = ca.signer().map_err(PublishError::Sign)?;
-    let signed = signer.sign(compared).await.map_err(PublishError::Sign)?;
-    let checked = signed
-        .check(ca.issuer.key(), &source, &before)
-        .map_err(PublishError::Check)?;
-
-    let label = bookkeeping::label(&checked, replica);
-    let archived = ca.shelf.archive(&checked, label).await;
-    archived.map_err(PublishError::Store)?;
-    // The commit point: relying parties see the old CRL before it, and the new one after it.
-    let version = observed.shelf_version.clone();
-    match ca.shelf.publish(&checked, label, version).await {
-        Err(error) if error.kind == ErrorKind::Conflict => return Ok(Issued::LostRace),
-        replaced => replaced.map_err(PublishError::Replace)?,
-    }
-    // The CRL is out; what fails behind it is repaired by the next pass.
-    let trouble = bookkeeping::record(pass, &checked, &label).await.err();
-    Ok(Issued::Published(why, checked, trouble))
+    Ok(pass.outcome)
 }
 
 /// What became of one CRL.
 enum Issued {
-    /// It is on the shelf; and what failed behind that point.
-    Published(Why, Checked<Crl>, Option<PublishError>),
+    /// It is on the shelf.
+    Published(Why, Checked<Crl>),
     /// A dry run ended before the key was used.
     Drafted(Why, Compared<Crl>),
     /// Nothing was to be done.
@@ -189,21 +193,18 @@ enum Issued {
 }
 
 /// Octets for a signature, at most.
-const SIGNATURE_ROOM: u64 = 1024;
+const SIGNATURE_ROOM: usize = 1024;
 
 /// What is larger could not be read back, by us or by anybody.
-fn admit_size(name: &str, to_be_signed: &[u8]) -> Result<(), PublishError> {
-    let octets = to_be_signed.len() as u64;
-    if octets <= MOST_OCTETS - SIGNATURE_ROOM {
-        return Ok(());
+fn admit_size(observed: &Observed<'_>, octets: usize) -> Result<(), PublishError> {
+    let (what, octets) = (observed.name(), octets as u64);
+    match octets <= MOST_OCTETS {
+        true => Ok(()),
+        false => Err(PublishError::TooLarge { what, octets }),
     }
-    Err(PublishError::TooLarge {
-        what: name.to_owned(),
-        octets,
-    })
 }
 
-/// What is the same for every CRL of a pass.
+/// What is the same for every CRL of a pass, and what became of them so far.
 struct Pass<'a> {
     ca: &'a Ca,
     replica: &'a Replica,
@@ -212,6 +213,7 @@ struct Pass<'a> {
     line: NumberLine,
     /// Whether the journal says already that a gate was passed.
     is_remarked: bool,
+    outcome: Outcome,
 }
 
 impl<'a> Pass<'a> {
@@ -229,6 +231,12 @@ impl<'a> Pass<'a> {
             now,
             line: NumberLine::of(full),
             is_remarked: false,
+            outcome: Outcome {
+                became: Became::NotDue,
+                number: full.number(),
+                healed: vec![],
+                troubles: vec![],
+            },
         }
     }
 }

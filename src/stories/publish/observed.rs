@@ -59,7 +59,7 @@ pub(super) struct Found {
 pub(super) enum Origin {
     /// Nobody says.
     Unknown,
-    /// It is in the index's journal.
+    /// It is in the index's journal; as long as nobody has looked, its writer says so.
     Here(Label),
     /// It is in a journal that was lost, or replaced from a backup.
     Elsewhere(Label),
@@ -230,15 +230,14 @@ impl Found {
 
     /// The index's row says from what it was made.
     fn made_from(self, published: &Published) -> Self {
-        let number = self.crl.number().unwrap_or(CrlNumber::known(0));
-        let label = Label {
+        let label = self.crl.number().map(|number| Label {
             number,
             seq: published.seq,
             hash: published.hash,
             sha256: published.sha256,
-        };
+        });
         Self {
-            origin: Origin::Here(label),
+            origin: label.map_or(Origin::Unknown, Origin::Here),
             ..self
         }
     }

@@ -3,6 +3,7 @@
 use super::{Damage, Issued, PlanError, RenewError, ended::LastCrlProblems};
 use crate::{
     core::{
+        chain::Chain,
         seal::{CheckError, Findings},
         serial::CrlNumber,
         time::Timestamp,
@@ -35,8 +36,8 @@ pub enum Became {
     NotDue,
     /// The CA certificate ended, and its last CRL is still good.
     Ended,
-    /// Another publisher was first.
-    LostRace,
+    /// Another publisher was first; and why a CRL of ours was out before that, if one was.
+    LostRace(Option<Why>),
 }
 
 /// Why a CRL is due.
@@ -61,7 +62,12 @@ pub enum Why {
 impl Became {
     /// Whether the world sees a new CRL.
     pub fn is_published(self) -> bool {
-        matches!(self, Self::Published(_))
+        matches!(self, Self::Published(_) | Self::LostRace(Some(_)))
+    }
+
+    /// Whether another publisher was first, who goes on with what is left.
+    pub(super) fn is_lost(self) -> bool {
+        matches!(self, Self::LostRace(_))
     }
 
     /// For people and machines.
@@ -70,7 +76,7 @@ impl Became {
             Self::Published(why) | Self::WouldPublish(why) => why.reason(),
             Self::NotDue => "not due",
             Self::Ended => "the CA certificate ended, and its last CRL stays",
-            Self::LostRace => "another publisher was first",
+            Self::LostRace(_) => "another publisher was first",
         }
     }
 }
@@ -90,42 +96,41 @@ impl Why {
 }
 
 impl Outcome {
-    /// Adds what became of another CRL of the pass. One that is out stays out.
-    pub(super) fn add(&mut self, number: Option<CrlNumber>, issued: Issued) {
-        self.number = self.number.max(number);
+    /// What failed, in one line.
+    pub fn trouble(&self) -> Option<String> {
+        let texts = self.troubles.iter().map(|one| Chain(one).to_string());
+        texts.reduce(|all, one| format!("{all}; {one}"))
+    }
+
+    /// Adds what became of another CRL of the pass.
+    pub(super) fn add(&mut self, issued: &Issued) {
+        self.number = self.number.max(issued.number());
         self.became = match (self.became, issued.became()) {
+            (Became::Published(why), Became::LostRace(_)) => Became::LostRace(Some(why)),
             (Became::Published(why), _) => Became::Published(why),
             (became, Became::NotDue) => became,
             (Became::WouldPublish(why), Became::WouldPublish(_)) => Became::WouldPublish(why),
             (_, became) => became,
         };
-        self.troubles.extend(issued.trouble());
     }
 }
 
 impl Issued {
     pub(super) fn became(&self) -> Became {
         match self {
-            Self::Published(why, ..) => Became::Published(*why),
+            Self::Published(why, _) => Became::Published(*why),
             Self::Drafted(why, _) => Became::WouldPublish(*why),
             Self::NotDue => Became::NotDue,
-            Self::LostRace => Became::LostRace,
+            Self::LostRace => Became::LostRace(None),
         }
     }
 
     /// Its number, where there is a CRL.
     pub(super) fn number(&self) -> Option<CrlNumber> {
         match self {
-            Self::Published(_, checked, _) => Some(checked.document().number),
+            Self::Published(_, checked) => Some(checked.document().number),
             Self::Drafted(_, compared) => Some(compared.document().number),
             Self::NotDue | Self::LostRace => None,
-        }
-    }
-
-    fn trouble(self) -> Option<PublishError> {
-        match self {
-            Self::Published(_, _, trouble) => trouble,
-            Self::Drafted(..) | Self::NotDue | Self::LostRace => None,
         }
     }
 }

@@ -1,10 +1,8 @@
 //! The full CRL, and the delta CRL that goes with it: RFC 5280 §5.2.4 asks for a complete CRL with
 //! each delta.
 
-use bytes::Bytes;
-
 use super::{
-    Decision, Issued, Observed, Outcome, Pass, PlanError, PublishError, bookkeeping,
+    Decision, Issued, Observed, Pass, PlanError, PublishError, bookkeeping,
     observed::{Found, continues},
     plan, publish_scope,
 };
@@ -15,38 +13,35 @@ pub(super) async fn publish(
     pass: &mut Pass<'_>,
     full: Observed<'_>,
     delta: Option<Observed<'_>>,
-) -> Result<Outcome, PublishError> {
+) -> Result<(), PublishError> {
+    for observed in [Some(&full), delta.as_ref()].into_iter().flatten() {
+        pass.outcome.healed.extend(observed.damage.iter().cloned());
+        pass.line.raise(observed.number());
+    }
     let decision = plan::decide_pair(pass, &full, delta.as_ref())?;
-    pass.line.raise(delta.as_ref().and_then(Observed::number));
     let issued = publish_scope(pass, &full, decision.clone(), None).await?;
-    let mut outcome = Outcome {
-        became: issued.became(),
-        number: issued.number().or(full.number()),
-        healed: full.damage.clone(),
-        troubles: vec![],
-    };
-    let new = issued.shared();
+    pass.outcome.add(&issued);
     if let Some(delta) = &delta {
-        outcome.healed.extend(delta.damage.iter().cloned());
+        // Who was first with a delta CRL was so with its full CRL.
         match publish_delta(pass, &issued, &decision, &full, delta).await {
-            Ok(beside) => outcome.add(None, beside),
             // Where the full CRL is out, a delta CRL that is not is a trouble, and the next pass's
             // work.
-            Err(error) if outcome.became.is_published() => {
-                outcome.troubles.push(PublishError::Delta(Box::new(error)));
+            Err(error) if pass.outcome.became.is_published() => {
+                let error = PublishError::Delta(Box::new(error));
+                pass.outcome.troubles.push(error);
             }
-            Err(error) => return Err(error),
+            published => drop(published?),
         }
     }
-    outcome.add(None, issued);
+    let Issued::Published(_, checked) = issued else {
+        return Ok(());
+    };
     // What was there before, and the twin of a large CRL, need not be in memory together.
     drop((full, delta));
-    if let Some(new) = new
-        && let Err(error) = bookkeeping::derive(pass.ca, &new, true).await
-    {
-        outcome.troubles.push(PublishError::Replace(error));
+    if let Err(error) = bookkeeping::derive(pass.ca, checked.bytes(), true).await {
+        pass.outcome.troubles.push(PublishError::Replace(error));
     }
-    Ok(outcome)
+    Ok(())
 }
 
 /// The delta CRL that goes with the full CRL that was just issued; nothing without one.
@@ -82,18 +77,10 @@ async fn publish_delta(
 }
 
 impl Issued {
-    /// The bytes of what is out.
-    fn shared(&self) -> Option<Bytes> {
-        match self {
-            Self::Published(_, checked, _) => Some(checked.shared()),
-            Self::Drafted(..) | Self::NotDue | Self::LostRace => None,
-        }
-    }
-
     /// The CRL that is out, or would be; none without one.
     fn read(&self) -> Option<Result<CrlRef<'_>, CrlError>> {
         match self {
-            Self::Published(_, checked, _) => {
+            Self::Published(_, checked) => {
                 Some(SignedCrl::read(checked.bytes()).map(|signed| signed.crl))
             }
             Self::Drafted(_, compared) => Some(CrlRef::read(compared.to_be_signed())),

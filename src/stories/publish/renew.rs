@@ -2,7 +2,7 @@
 
 use crate::{
     ca::{
-        Ca,
+        Ca, CredentialPlace,
         credential::{Credential, CredentialError, Credentials},
     },
     core::{
@@ -52,9 +52,9 @@ pub enum RenewError {
 /// Makes a new OCSP credential where half the life of the present one is gone.
 pub(super) async fn renew(ca: &Ca, now: Timestamp) -> Result<(), RenewError> {
     let mut result = Ok(());
-    for (kind, place) in ca.credentials() {
+    for CredentialPlace { place, key } in ca.credentials() {
         // That one cannot be renewed is no reason to let the other end.
-        result = result.and(renew_one(ca, kind, place, now).await);
+        result = result.and(renew_one(ca, key, place, now).await);
     }
     result
 }
@@ -73,8 +73,8 @@ async fn renew_one(
     let ca_end = ca.issuer.certificate().not_after;
     let end = now.after(ca.ocsp.credential_validity).min(ca_end);
     let validity = Window::new(now.before(ca.crl.backdate), end).ok_or(RenewError::Ended)?;
-    let (key, spki) = key_pair::generate(kind).ok_or(RenewError::Random)?;
-    let public = PublicKey::from_spki(&spki)?;
+    let key = key_pair::generate(kind).ok_or(RenewError::Random)?;
+    let public = PublicKey::from_spki(&key.spki)?;
 
     // Into the journal first: no certificate of ours is unknown to the index.
     let author = Author {
@@ -92,14 +92,14 @@ async fn renew_one(
         serial,
         validity,
         common_name: common_name(ca),
-        spki,
+        spki: key.spki,
     };
     let draft = wanted.draft(&ca.issuer, &public);
     let linted = draft.lint(&&ca.issuer).map_err(RenewError::Lint)?;
     let compared = linted.compare(&()).map_err(RenewError::Lint)?;
     let signed = signer.sign(compared).await.map_err(RenewError::Sign)?;
     let checked = signed.check(ca.issuer.key(), &&ca.issuer, &())?;
-    let pem = [key, write::pem("CERTIFICATE", checked.bytes())].concat();
+    let pem = [key.pem, write::pem("CERTIFICATE", checked.bytes())].concat();
     Credential::from_pem(pem.as_bytes(), &ca.issuer)?;
     place.save(pem.as_bytes()).await.map_err(RenewError::Save)
 }

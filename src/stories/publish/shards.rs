@@ -1,38 +1,32 @@
 //! Sharded CRLs: one after the other, so that only one is in memory.
 
-use super::{Became, Observed, Outcome, Pass, PublishError, plan, publish_scope};
+use super::{Observed, Pass, PublishError, plan, publish_scope};
 use crate::{
     core::crl::scope::{MAX_SHARDS, Scope, Shard},
     store::{Version, error::ErrorKind, index::ScopeRow},
 };
 
-/// Publishes the shards that are due, and adds to `outcome` what came of it.
-pub(super) async fn publish(
-    pass: &mut Pass<'_>,
-    outcome: &mut Outcome,
-) -> Result<(), PublishError> {
-    if pass.ca.crl.shards().next().is_some() || outcome.became.is_published() {
+/// Publishes the shards that are due.
+pub(super) async fn publish(pass: &mut Pass<'_>) -> Result<(), PublishError> {
+    if pass.ca.crl.shards().next().is_some() || pass.outcome.became.is_published() {
         same_count(pass).await?;
     }
     let mut refused = vec![];
     for shard in pass.ca.crl.shards() {
         let observed = Observed::read(pass.ca, Scope::Shard(shard)).await?;
-        outcome.healed.extend(observed.damage.iter().cloned());
+        pass.outcome.healed.extend(observed.damage.iter().cloned());
         let decision = plan::decide(pass, &observed)?;
         match publish_scope(pass, &observed, decision, None).await {
-            Ok(issued) => {
-                let became = issued.became();
-                outcome.add(issued.number(), issued);
-                if became == Became::LostRace {
-                    return Ok(());
-                }
-            }
+            Ok(issued) => pass.outcome.add(&issued),
             // The others are no worse for it.
             Err(error) => refused.push(error),
         }
+        if pass.outcome.became.is_lost() {
+            break;
+        }
     }
-    if outcome.became.is_published() {
-        outcome.troubles.append(&mut refused);
+    if pass.outcome.became.is_published() {
+        pass.outcome.troubles.append(&mut refused);
     }
     refused.into_iter().next().map_or(Ok(()), Err)
 }

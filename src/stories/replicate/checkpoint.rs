@@ -5,8 +5,6 @@
 //! SHA-256 that the index says, and the journal has the change set that it ends with. Anything else
 //! costs time, and never truth: the journal is then read from its beginning.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::is_linked;
 use crate::{
     ca::Ca,
@@ -37,8 +35,14 @@ const ROWS_EACH: u64 = 4096;
 pub(crate) async fn load(ca: &Ca) -> Option<Fold> {
     match try_load(ca).await {
         Ok(fold) => fold,
-        Err(Unread { why, is_useless }) => {
-            ca.checkpoints.is_useless.fetch_or(is_useless, Relaxed);
+        Err(unread) => {
+            let why = match unread {
+                Unread::Useless(why) => {
+                    ca.checkpoints.set_useless(true);
+                    why
+                }
+                Unread::OutOfReach(error) => Chain(&error).to_string(),
+            };
             tracing::warn!(
                 issuer = ca.name,
                 why,
@@ -49,25 +53,17 @@ pub(crate) async fn load(ca: &Ca) -> Option<Fold> {
     }
 }
 
-/// Why a checkpoint was not read, and whether another one would be better.
-struct Unread {
-    why: String,
-    is_useless: bool,
+/// Why a checkpoint was not read.
+enum Unread {
+    /// Another one would be better.
+    Useless(String),
+    /// It may be as good as ever.
+    OutOfReach(DriverError),
 }
 
 impl From<DriverError> for Unread {
     fn from(error: DriverError) -> Self {
-        Self {
-            why: Chain(&error).to_string(),
-            is_useless: false,
-        }
-    }
-}
-
-fn useless(why: String) -> Unread {
-    Unread {
-        why,
-        is_useless: true,
+        Self::OutOfReach(error)
     }
 }
 
@@ -78,20 +74,16 @@ async fn try_load(ca: &Ca) -> Result<Option<Fold>, Unread> {
     };
     let written = row.value;
     let name = ca.checkpoints.name(written.seq);
-    let stored = ca
-        .checkpoints
-        .store
-        .get(&name)
-        .await?
-        .ok_or_else(|| useless(format!("{name} is missing")))?;
+    let stored = ca.checkpoints.get(written.seq).await?;
+    let stored = stored.ok_or_else(|| Unread::Useless(format!("{name} is missing")))?;
     if Digest::of(&stored.bytes) != written.sha256 {
-        return Err(useless(format!("{name} is not what was written")));
+        return Err(Unread::Useless(format!("{name} is not what was written")));
     }
     let fold = checkpoint::read(&stored.bytes, &ca.issuer.spki_hash())
-        .map_err(|error| useless(format!("{name}: {}", Chain(&error))))?;
+        .map_err(|error| Unread::Useless(format!("{name}: {}", Chain(&error))))?;
     match is_linked(ca, fold.seq(), fold.hash()).await? {
         true => Ok(Some(fold)),
-        false => Err(useless(format!(
+        false => Err(Unread::Useless(format!(
             "{name} ends with a change set that the journal does not have"
         ))),
     }
@@ -106,7 +98,7 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
         found.map(|found| found.value),
     );
     let (seq, rows) = (replica.head().seq, replica.counts().total());
-    let is_useless = ca.checkpoints.is_useless.load(Relaxed);
+    let is_useless = ca.checkpoints.is_useless();
     if !is_useless && seq < last.map_or(0, |last| last.seq) + TAIL + rows / ROWS_EACH {
         return Ok(());
     }
@@ -117,10 +109,7 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
         return Ok(());
     }
     let sha256 = Digest::of(&bytes);
-    ca.checkpoints
-        .store
-        .put_state(&ca.checkpoints.name(seq), bytes)
-        .await?;
+    ca.checkpoints.put(seq, bytes).await?;
     // The one before is still being read, maybe; the one before that is not.
     let (before, spent) = match last {
         Some(last) if last.seq != seq => (Some(last.seq), last.before),
@@ -136,18 +125,13 @@ pub(crate) async fn write(ca: &Ca, replica: &Replica, now: Timestamp) -> Result<
         written_at: now,
     };
     match ca.index.put_checkpoint(&ca.name, row, expected).await {
-        Ok(_) => ca.checkpoints.is_useless.store(false, Relaxed),
+        Ok(_) => ca.checkpoints.set_useless(false),
         // Another publisher wrote one, which is as good.
         Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
         Err(error) => return Err(error),
     }
     match spent.filter(|&spent| spent != seq) {
-        Some(spent) => {
-            ca.checkpoints
-                .store
-                .remove(&ca.checkpoints.name(spent))
-                .await
-        }
+        Some(spent) => ca.checkpoints.remove(spent).await,
         None => Ok(()),
     }
 }

@@ -78,6 +78,15 @@ const SIGNING: Duration = Duration::from_secs(1);
 const AHEAD: usize = 1000;
 const AT_ONCE: usize = 8;
 
+/// What the kept answers take.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheSize {
+    /// Octets of memory, about.
+    pub octets: u64,
+    /// How many there are.
+    pub answers: usize,
+}
+
 impl Responder {
     /// The kept answer, or a new one. Where several ask for the same at once, one signs.
     pub(super) fn keep(
@@ -214,9 +223,12 @@ impl Responder {
         }
     }
 
-    /// Octets of the kept answers, and how many there are.
-    pub fn kept_octets(&self) -> (u64, usize) {
-        (self.cache.weight(), self.cache.len())
+    /// What the kept answers take.
+    pub fn cache_size(&self) -> CacheSize {
+        CacheSize {
+            octets: self.cache.weight(),
+            answers: self.cache.len(),
+        }
     }
 }
 

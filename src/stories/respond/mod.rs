@@ -29,6 +29,7 @@ use crate::{
     },
 };
 
+pub use cache::CacheSize;
 use cache::{Answers, Single};
 use sign::Statement;
 pub use sign::{Purpose, SignedAnswer};

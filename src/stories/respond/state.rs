@@ -15,7 +15,7 @@ use tokio::{
 use super::{Refused, later};
 use crate::{
     ca::{
-        Ca,
+        Ca, CredentialPlace,
         credential::{Credential, Credentials},
     },
     config::Unlisted,
@@ -51,10 +51,8 @@ pub struct IssuerState {
     pub level: Option<Level>,
     /// What signs, in the order of [`Ca::credentials`].
     pub credentials: Vec<CredentialState>,
-    /// Why the index could not be read the last time.
-    index_problem: Option<String>,
-    /// Whether the index was read, and is not to be believed.
-    is_distrusted: bool,
+    /// Why the index could not be answered from the last time.
+    doubt: Option<Doubt>,
 }
 
 /// The index in memory, and when it was last seen to be level with its head.
@@ -95,6 +93,7 @@ struct Introduction {
 }
 
 /// Why an index cannot be answered from.
+#[derive(Clone, Debug)]
 enum Doubt {
     /// It is out of reach.
     Outage(String),
@@ -142,9 +141,8 @@ impl IssuerState {
             .credentials
             .iter()
             .filter_map(|one| one.problem.as_deref());
-        self.index_problem
-            .as_deref()
-            .or_else(|| of_credentials.next())
+        let of_index = self.doubt.as_ref().map(Doubt::text);
+        of_index.or_else(|| of_credentials.next())
     }
 
     /// The credentials that may sign at `now`.
@@ -251,12 +249,9 @@ impl Served {
                 if newest.is_none_or(|newest| replica.head().seq >= newest) {
                     state.level = Some(Level { replica, at: now });
                 }
-                (state.index_problem, state.is_distrusted) = (None, false);
+                state.doubt = None;
             }
-            Err(doubt) => {
-                state.is_distrusted = matches!(doubt, Doubt::Distrust(_));
-                state.index_problem = Some(doubt.text().to_owned());
-            }
+            Err(doubt) => state.doubt = Some(doubt),
         });
     }
 
@@ -314,7 +309,7 @@ impl Served {
     /// after the rows.
     pub(super) async fn look_up(&self, mut serials: Vec<Serial>) -> Result<Vec<Status>, Refused> {
         let state = self.state();
-        if state.is_distrusted {
+        if matches!(state.doubt, Some(Doubt::Distrust(_))) {
             return Err(later("the index is not to be trusted"));
         }
         if serials.len() > LOOK_ROWS {
@@ -348,7 +343,7 @@ impl Served {
 
     /// Looks whether there are other credentials.
     pub async fn refresh_credentials(&self, now: Timestamp) {
-        for (at, (_, place)) in self.ca.credentials().enumerate() {
+        for (at, CredentialPlace { place, .. }) in self.ca.credentials().enumerate() {
             let state = self.state();
             let Some(known) = state.credentials.get(at) else {
                 continue;

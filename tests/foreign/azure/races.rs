@@ -44,7 +44,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
                     );
                     won += 1;
                 } else {
-                    assert_eq!(outcome.became, Became::LostRace);
+                    assert_eq!(outcome.became, Became::LostRace(None));
                     lost += 1;
                 }
             }

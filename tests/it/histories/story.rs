@@ -275,7 +275,7 @@ impl World {
         self.finish(&mut pass);
         let shot = self.look(pass.began)?;
         let is_done = |outcome: &rescind::facade::stories::publish::Outcome| {
-            outcome.became != Became::LostRace && outcome.troubles.is_empty()
+            !matches!(outcome.became, Became::LostRace(_)) && outcome.troubles.is_empty()
         };
         let repaired = pass
             .done
@@ -499,7 +499,7 @@ fn open(dir: &Path, settings: Settings) -> [Ca; 2] {
 }
 
 fn is_complete(outcome: &Outcome) -> bool {
-    outcome.became != Became::LostRace && outcome.troubles.is_empty()
+    !matches!(outcome.became, Became::LostRace(_)) && outcome.troubles.is_empty()
 }
 
 /// Every CRL in the archive, the older ones of each kind first.

@@ -13,7 +13,7 @@ use std::{
 
 use rescind::facade::{
     core::{ocsp::Refusal, time::Timestamp},
-    stories::respond::{Answer, Limits, Purpose, Responder, SignedAnswer},
+    stories::respond::{Answer, CacheSize, Limits, Purpose, Responder, SignedAnswer},
 };
 
 use crate::support::{
@@ -102,7 +102,7 @@ fn a_kept_answer_is_signed_once_and_a_nonce_passes_it_by() {
         ),
         (1, 2)
     );
-    assert_eq!(responder.kept_octets().1, 1);
+    assert_eq!(responder.cache_size().answers, 1);
 }
 
 /// RFC 9919 §7.1: what is asked for is replaced before caches must ask again, by nobody's request.
@@ -135,7 +135,11 @@ fn answers_that_are_asked_for_are_replaced_ahead_and_others_are_not() {
         "no request waited for a signature"
     );
     block_on(responder.tend(over));
-    assert_eq!(responder.kept_octets().1, 1, "what nobody asks for goes");
+    assert_eq!(
+        responder.cache_size().answers,
+        1,
+        "what nobody asks for goes"
+    );
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn a_change_in_the_index_drops_the_kept_answer_at_once() {
     site.revoke("0c", "superseded");
     block_on(responder.issuers()[0].refresh(now));
     block_on(responder.tend(now));
-    assert_eq!(responder.kept_octets().1, 1);
+    assert_eq!(responder.cache_size().answers, 1);
     assert!(is_revoked(
         &signed(block_on(responder.respond(&other, now))).der
     ));
@@ -226,7 +230,7 @@ fn kept_answers_never_take_more_memory_than_they_may() {
     for serial in 1..=600u16 {
         let asked = request(&[id.usual(&format!("{serial:04x}"))], None);
         signed(block_on(responder.respond(&asked, now)));
-        let (octets, answers) = responder.kept_octets();
+        let CacheSize { octets, answers } = responder.cache_size();
         assert!(octets <= MOST, "{octets} after {serial}");
         largest = largest.max(answers);
     }
@@ -242,7 +246,7 @@ fn kept_answers_never_take_more_memory_than_they_may() {
     signed(block_on(
         responder.respond(&request(&[id.usual("0a")], None), now),
     ));
-    assert!(responder.kept_octets().0 <= 100);
+    assert!(responder.cache_size().octets <= 100);
 }
 
 #[test]
@@ -332,7 +336,7 @@ fn a_process_that_still_reads_the_index_answers_from_its_rows() {
         .map(|serial| id.usual(&format!("{serial:02x}")))
         .collect();
     try_later(block_on(responder.respond(&request(&many, None), now)));
-    assert_eq!(responder.kept_octets().1, 0);
+    assert_eq!(responder.cache_size().answers, 0);
     // A revoked credential signs nothing.
     let certificate = &basic.certificates[0];
     let fields = der::children(der::children(der::only(certificate).content)[0].content);

@@ -1,0 +1,144 @@
+//! Every rule can fail.
+
+use super::*;
+
+#[track_caller]
+fn finds(found: &[String], expected: &[&str]) {
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn imports_are_read_not_words() {
+    let text = "
+        //! Like crate::http::words.
+        use crate::{core::{time::Timestamp, serial::{self, Serial}}, server as s};
+        use super::super::stories::revoke::{self};
+        /// See [`crate::http::api`].
+        fn f() -> crate::ca::Ca { println!(\"crate::cli\", crate::local::sqlite::X) }
+        mod tests { use super::super::super::azure::Azure; fn g() { self::h(); super::f() } }
+    ";
+    let source = Source::parse("store/index.rs", text);
+    let allowed: [(&str, &[&str]); 1] = [("store", &["core"])];
+    let found = outside_of(&allowed, &[source]);
+    finds(
+        &found,
+        &[
+            "store -> server: store/index.rs:3: crate::server",
+            "store -> stories: store/index.rs:4: crate::stories::revoke",
+            "store -> ca: store/index.rs:6: crate::ca::Ca",
+            "store -> local: store/index.rs:6: crate::local::sqlite::X",
+            "store -> azure: store/index.rs:7: crate::azure::Azure",
+        ],
+    );
+}
+
+#[test]
+fn what_a_folder_hands_on_is_its_file_s() {
+    let sources = [
+        Source::parse("core/crl/mod.rs", "mod read;\npub use read::Crl;"),
+        Source::parse("core/crl/read.rs", "pub struct Crl;"),
+        Source::parse("core/ocsp/get.rs", "use crate::core::crl::Crl;"),
+        Source::parse("core/crlf.rs", ""),
+    ];
+    let found = together(&[("core/ocsp", "core/crl")], &sources);
+    finds(
+        &found,
+        &["core/ocsp/get -> core/crl/read: core/ocsp/get.rs:1: crate::core::crl::Crl"],
+    );
+    finds(&together(&[("core/ocsp", "core/cr")], &sources), &[]);
+}
+
+#[test]
+fn crates() {
+    let source = Source::parse(
+        "stories/x.rs",
+        "use axum::Router;\nfn f() { axum::serve() }",
+    );
+    let found = strangers(&[("axum", "http")], &[source]);
+    finds(
+        &found,
+        &[
+            "stories -> axum: stories/x.rs:1: axum::Router",
+            "stories -> axum: stories/x.rs:2: axum::serve",
+        ],
+    );
+}
+
+#[test]
+fn knots() {
+    let edges = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "a")];
+    let graph: Graph = edges
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .into_iter()
+        .collect();
+    finds(&graph.knots(), &["a b c"]);
+    assert!(graph.to_string().starts_with("a -> b 1\n"));
+}
+
+#[test]
+fn knots_of_parts() {
+    let sources = [
+        Source::parse("core/crl/mod.rs", "use super::ocsp::get::A;"),
+        Source::parse("core/crl/read.rs", "use super::B;"),
+        Source::parse("core/ocsp/get.rs", "use crate::core::crl::read::B;"),
+    ];
+    finds(&parts_of("core", &sources).knots(), &["core/crl core/ocsp"]);
+    finds(&parts_of("stories", &sources).knots(), &[]);
+}
+
+#[test]
+fn purity() {
+    let text = "use std::{fs, time::Instant};\n// async\nasync fn f() { Instant::now(); }";
+    finds(
+        &impure(&[Source::parse("core/x.rs", text)]),
+        &[
+            "core/x.rs:1: std::fs",
+            "core/x.rs:3: Instant::now",
+            "core/x.rs:3: async",
+        ],
+    );
+}
+
+#[test]
+fn lengths() {
+    let text = "impl A {\n    fn f() {\n        g()\n    }\n}\nfn g() {}\n";
+    let source = Source::parse("x.rs", text);
+    finds(
+        &rules::long_functions(&source, 2),
+        &["x.rs:2: f has 3 lines"],
+    );
+    finds(&rules::long_file(&source, 5), &["x.rs: 6 lines"]);
+    finds(&rules::long_file(&source, 6), &[]);
+    finds(&rules::long_lines(&source, 11), &["x.rs:2: 12 characters"]);
+}
+
+#[test]
+fn closures() {
+    let text = "fn f() {\n    let g = |x| x;\n    let h = &move || 1;\n    a.map(|x| x);\n}";
+    finds(
+        &rules::bound_closures(&Source::parse("x.rs", text)),
+        &["x.rs:2: a closure is bound", "x.rs:3: a closure is bound"],
+    );
+}
+
+#[test]
+fn combinators() {
+    let text = "fn f() {
+        a.map(|x| x.map(y)).filter(z).collect();
+        b.map(|x| { c.or(d); });
+        A { b: c.map(d).or(e), f: g.any(h) }
+    }";
+    finds(
+        &rules::crowded_statements(&Source::parse("x.rs", text), 1),
+        &["x.rs:2: 3 combinators", "x.rs:4: 2 combinators"],
+    );
+}
+
+#[test]
+fn names() {
+    let sources = [
+        Source::parse("a.rs", "struct One;\nmod inner { enum Two { One } }"),
+        Source::parse("b.rs", "type One = u8;\nimpl A for B { type Two = u8; }"),
+    ];
+    finds(&rules::names_of_several(&sources), &["One: a.rs:1, b.rs:1"]);
+}

@@ -48,18 +48,105 @@ fn what_a_folder_hands_on_is_its_file_s() {
     finds(&together(&[("core/ocsp", "core/cr")], &sources), &[]);
 }
 
+/// A name that a file has given is followed to what it stands for.
+#[test]
+fn given_names_are_followed() {
+    let text = "
+        use crate as c; use super::super as up; use crate::core; use std as s; use s::fs as f;
+        extern crate axum as a;
+        fn g() { c::http::x(); up::server::y(); core::crl::z(); f::read(); a::serve() }
+        mod tests { use super::*; fn h() { c::cli::x() } }
+    ";
+    let crl = Source::parse("core/crl.rs", "");
+    let sources = [Source::parse("store/index.rs", text), crl];
+    let imports = Imports::of(&sources);
+    let folders: Vec<_> = imports.between_folders().map(|(_, to, _)| to).collect();
+    assert_eq!(folders, ["core", "http", "server", "core", "cli"]);
+    let files: Vec<_> = imports.between_files().map(|(_, to, _)| to).collect();
+    assert!(files.contains(&"core/crl"));
+    let crates: Vec<_> = imports
+        .of_crates()
+        .map(|(.., import)| &*import.path)
+        .collect();
+    assert!(crates.contains(&"std::fs::read") && crates.contains(&"axum::serve"));
+}
+
+#[test]
+fn veils() {
+    let text = "
+        use crate as c;
+        use crate::{self as d, *};
+        use super::super as up;
+        use super::super::*;
+        use super::*;
+        use crate::http::*;
+        use crate::http as h;
+        use crate::http::api::*;
+        use crate::http::{self, api as fine};
+        use axum::*;
+        fn f() { use State::*; }
+        enum State { A }
+        mod tests { use super::*; }
+    ";
+    let sources = [
+        Source::parse("store/index.rs", text),
+        Source::parse("store/index/tests.rs", "use super::*;"),
+        Source::parse("http/api.rs", ""),
+    ];
+    finds(
+        &veiled(&sources),
+        &[
+            "store/index.rs:2: crate",
+            "store/index.rs:3: crate",
+            "store/index.rs:3: crate",
+            "store/index.rs:4: crate",
+            "store/index.rs:5: crate",
+            "store/index.rs:6: crate::store",
+            "store/index.rs:7: crate::http",
+            "store/index.rs:8: crate::http",
+            "store/index.rs:9: crate::http::api",
+        ],
+    );
+}
+
 #[test]
 fn crates() {
     let source = Source::parse(
         "stories/x.rs",
         "use axum::Router;\nfn f() { axum::serve() }",
     );
-    let found = strangers(&[("axum", "http")], &[source]);
+    let found = strangers(&[("axum", &["http"])], &[source]);
     finds(
         &found,
         &[
             "stories -> axum: stories/x.rs:1: axum::Router",
             "stories -> axum: stories/x.rs:2: axum::serve",
+        ],
+    );
+}
+
+#[test]
+fn dependencies_without_a_folder() {
+    let manifest = "
+        [dependencies]
+        axum = '1'
+        new-one = { version = '1' }
+        bytes = '1'
+        [target.'cfg(unix)'.dependencies]
+        niced = '1'
+        [dev-dependencies]
+        any = '1'
+    ";
+    let source = Source::parse("http/x.rs", "#[derive(axum::A)] struct B;");
+    let known_in: [(&str, &[&str]); 2] = [("axum", &["http", "cli"]), ("bytes", &[])];
+    finds(
+        &homeless(&known_in, &["bytes", "old"], manifest, &[source]),
+        &[
+            "bytes is in 2 lists",
+            "new_one is in 0 lists",
+            "niced is in 0 lists",
+            "old is no dependency",
+            "cli does not use axum",
         ],
     );
 }
@@ -93,8 +180,37 @@ fn purity() {
         &impure(&[Source::parse("core/x.rs", text)]),
         &[
             "core/x.rs:1: std::fs",
-            "core/x.rs:3: Instant::now",
+            "core/x.rs:1: std::time::Instant",
+            "core/x.rs:3: std::time::Instant::now",
             "core/x.rs:3: async",
+        ],
+    );
+}
+
+#[test]
+fn purity_under_other_names() {
+    let text = "
+        use std::time::{Duration, SystemTime as S, UNIX_EPOCH};
+        use std as s;
+        fn f() { s::thread::spawn(g) }
+        fn g() { std::process::exit(1) }
+        fn h() { vec![dbg!(1)]; println!(\"async\") }
+        use std::eprintln as say;
+        use std::{fmt, *};
+        fn fine(print: bool) -> bool { print != true }
+    ";
+    finds(
+        &impure(&[Source::parse("core/x.rs", text)]),
+        &[
+            "core/x.rs:2: std::time::SystemTime",
+            "core/x.rs:2: std::time::UNIX_EPOCH",
+            "core/x.rs:3: std",
+            "core/x.rs:4: std::thread::spawn",
+            "core/x.rs:5: std::process::exit",
+            "core/x.rs:7: std::eprintln",
+            "core/x.rs:8: std",
+            "core/x.rs:6: dbg",
+            "core/x.rs:6: println",
         ],
     );
 }

@@ -15,11 +15,23 @@ use super::source::Source;
 pub struct Import {
     file: String,
     module: String,
+    /// The module that it stands in: the file's, or one inside.
+    at: Vec<String>,
     line: usize,
-    /// From `crate` on where it is one of ours; as it stands elsewhere.
+    /// From `crate` on where it is one of ours, from the crate on where it is foreign.
     pub path: String,
+    way: Way,
     /// The file that it leads to, if it is one of ours.
     target: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In the code.
+    Path,
+    Use,
+    Alias,
+    Glob,
 }
 
 impl fmt::Display for Import {
@@ -29,7 +41,10 @@ impl fmt::Display for Import {
 }
 
 /// All of them.
-pub struct Imports(Vec<Import>);
+pub struct Imports {
+    all: Vec<Import>,
+    modules: BTreeSet<String>,
+}
 
 impl Imports {
     pub fn of(sources: &[Source]) -> Self {
@@ -49,18 +64,46 @@ impl Imports {
         }
         let files: BTreeSet<_> = sources.iter().map(|source| &*source.module).collect();
         for import in &mut imports {
+            import.path = followed(import, &modules, &handed_on);
             import.target = target(&import.path, &modules, &handed_on, &files);
         }
-        Self(imports)
+        Self {
+            all: imports,
+            modules,
+        }
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &Import> {
-        self.0.iter()
+    /// Those after which a name no longer says which file it leads to: a glob of another file, and
+    /// an alias of the crate or of a folder. `use super::*` of tests stays.
+    pub fn veils(&self) -> impl Iterator<Item = &Import> {
+        self.all.iter().filter(|import| match import.way {
+            Way::Path | Way::Use => false,
+            Way::Alias => self.is_folder(import),
+            Way::Glob => Self::module(import).is_some_and(|module| {
+                let own = scopes(import).any(|scope| scope == module);
+                (self.is_folder(import) || self.modules.contains(&module)) && !own
+            }),
+        })
+    }
+
+    fn is_folder(&self, import: &Import) -> bool {
+        Self::module(import).is_some_and(|module| {
+            let below = format!("{module}/");
+            module.is_empty() || self.modules.iter().any(|inner| inner.starts_with(&below))
+        })
+    }
+
+    /// The module that the path is, if it is one; empty for the root.
+    fn module(import: &Import) -> Option<String> {
+        match &*import.path {
+            "crate" => Some(String::new()),
+            path => Some(path.strip_prefix("crate::")?.replace("::", "/")),
+        }
     }
 
     /// Importing folder, imported folder, and the import.
     pub fn between_folders(&self) -> impl Iterator<Item = (&str, &str, &Import)> {
-        self.0.iter().filter_map(|import| {
+        self.all.iter().filter_map(|import| {
             let from = first(&import.module, "/");
             let to = first(import.path.strip_prefix("crate::")?, "::");
             (from != to && !from.is_empty()).then_some((from, to, import))
@@ -70,7 +113,7 @@ impl Imports {
     /// Importing file, imported file, and the import. What a `mod.rs` hands on is the file's that
     /// has it.
     pub fn between_files(&self) -> impl Iterator<Item = (&str, &str, &Import)> {
-        self.0.iter().filter_map(|import| {
+        self.all.iter().filter_map(|import| {
             let (from, to) = (&*import.module, import.target.as_deref()?);
             (from != to && !from.is_empty()).then_some((from, to, import))
         })
@@ -78,7 +121,7 @@ impl Imports {
 
     /// Folder, crate, and the path that begins with it.
     pub fn of_crates(&self) -> impl Iterator<Item = (&str, &str, &Import)> {
-        let foreign = self.0.iter().filter(|import| import.target.is_none());
+        let foreign = self.all.iter().filter(|import| import.target.is_none());
         foreign.map(|import| {
             let name = first(&import.path, "::");
             (first(&import.module, "/"), name, import)
@@ -96,6 +139,52 @@ fn split(module: &str) -> Vec<String> {
         .filter(|part| !part.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// The modules whose names an import sees: those of its file around it, and what a `tests` takes
+/// from its parent by `use super::*`.
+fn scopes(import: &Import) -> impl Iterator<Item = String> {
+    let own = split(&import.module).len();
+    let outermost = match import.at.get(..own) {
+        Some([.., last]) if last == "tests" => own - 1,
+        _ => own,
+    };
+    (outermost..=import.at.len())
+        .rev()
+        .map(|len| import.at[..len].join("/"))
+}
+
+/// A path whose first name is no longer one that its file has given: `s::fs` is `std::fs` after
+/// `use std as s`.
+fn followed(
+    import: &Import,
+    modules: &BTreeSet<String>,
+    handed_on: &BTreeMap<(String, String), String>,
+) -> String {
+    let mut path = import.path.clone();
+    // Renamed so often, at most.
+    for _ in 0..4 {
+        let name = first(&path, "::");
+        let meant = scopes(import).find_map(|scope| {
+            let inner = format!("{scope}/{name}");
+            let ours = modules.contains(inner.trim_start_matches('/'));
+            match handed_on.get(&(scope, name.to_owned())) {
+                None if ours => Some(
+                    format!("crate/{inner}")
+                        .replace("//", "/")
+                        .replace('/', "::"),
+                ),
+                meant => meant.cloned(),
+            }
+        });
+        match meant {
+            Some(meant) if name != "crate" && first(&meant, "::") != name => {
+                path = meant + &path[name.len()..];
+            }
+            _ => break,
+        }
+    }
+    path
 }
 
 /// The file that a path of ours leads to.
@@ -185,15 +274,17 @@ impl Reader<'_> {
         ours
     }
 
-    fn add(&mut self, path: &[String], span: Span, is_use: bool) -> String {
+    fn add(&mut self, path: &[String], span: Span, way: Way) -> String {
         let path = self.resolved(path).join("::");
         // A name alone in the code is no path.
-        if is_use || path.contains("::") {
+        if way != Way::Path || path.contains("::") {
             self.imports.push(Import {
                 file: self.source.path.clone(),
                 module: self.source.module.clone(),
+                at: self.at.clone(),
                 line: span.start().line,
                 path: path.clone(),
+                way,
                 target: None,
             });
         }
@@ -210,17 +301,18 @@ impl Reader<'_> {
             UseTree::Path(path) => self.tree(&joined(&path.ident), &path.tree),
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(before, tree)),
             UseTree::Glob(glob) => {
-                self.add(before, glob.star_token.spans[0], true);
+                self.add(before, glob.star_token.spans[0], Way::Glob);
             }
             UseTree::Name(name) if name.ident == "self" => {
                 let called = before.last().cloned().unwrap_or_default();
-                self.leaf(before, name.ident.span(), called);
+                self.leaf(before, name.ident.span(), called, Way::Use);
             }
             UseTree::Name(name) => {
                 self.leaf(
                     &joined(&name.ident),
                     name.ident.span(),
                     name.ident.to_string(),
+                    Way::Use,
                 );
             }
             UseTree::Rename(rename) => {
@@ -228,13 +320,14 @@ impl Reader<'_> {
                     true => before.to_vec(),
                     false => joined(&rename.ident),
                 };
-                self.leaf(&path, rename.ident.span(), rename.rename.to_string());
+                let called = rename.rename.to_string();
+                self.leaf(&path, rename.ident.span(), called, Way::Alias);
             }
         }
     }
 
-    fn leaf(&mut self, path: &[String], span: Span, called: String) {
-        let path = self.add(path, span, true);
+    fn leaf(&mut self, path: &[String], span: Span, called: String, way: Way) {
+        let path = self.add(path, span, way);
         self.handed_on.insert((self.at.join("/"), called), path);
     }
 
@@ -262,7 +355,7 @@ impl Reader<'_> {
                 _ => {}
             }
             if path.len() > 1 {
-                self.add(&path, begin, false);
+                self.add(&path, begin, Way::Path);
             }
             path.clear();
             colons = 0;
@@ -289,19 +382,35 @@ impl<'a> Visit<'a> for Reader<'_> {
         self.tree(&[], &item.tree);
     }
 
+    fn visit_item_extern_crate(&mut self, item: &'a syn::ItemExternCrate) {
+        let name = match item.ident == "self" {
+            true => "crate".to_owned(),
+            false => item.ident.to_string(),
+        };
+        let called = item.rename.as_ref().map(|(_, called)| called.to_string());
+        let called = called.unwrap_or_else(|| name.clone());
+        self.leaf(&[name], item.ident.span(), called, Way::Alias);
+    }
+
     fn visit_path(&mut self, path: &'a syn::Path) {
         let names: Vec<_> = path
             .segments
             .iter()
             .map(|segment| segment.ident.to_string())
             .collect();
-        self.add(&names, path.segments[0].ident.span(), false);
+        self.add(&names, path.segments[0].ident.span(), Way::Path);
         syn::visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, call: &'a syn::Macro) {
         self.tokens(call.tokens.clone());
         syn::visit::visit_macro(self, call);
+    }
+
+    /// `#[derive(serde::Serialize)]`.
+    fn visit_meta_list(&mut self, list: &'a syn::MetaList) {
+        self.tokens(list.tokens.clone());
+        syn::visit::visit_meta_list(self, list);
     }
 
     /// `pub(super)` imports nothing.

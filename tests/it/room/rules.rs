@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Spacing, Span, TokenStream, TokenTree};
 use syn::{Expr, spanned::Spanned, visit::Visit};
 
 use super::source::Source;
@@ -128,22 +128,29 @@ impl<'a> Visit<'a> for Types {
     }
 }
 
-/// Words of asynchronous code.
-pub fn async_words(source: &Source) -> Vec<String> {
+/// Words of asynchronous code, and macros that print.
+pub fn impure_words(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
-    find_async(source.text.parse().unwrap(), &mut found);
+    find_impure(source.text.parse().unwrap(), &mut found);
     found
         .into_iter()
         .map(|(word, line)| format!("{}:{line}: {word}", source.path))
         .collect()
 }
 
-fn find_async(tokens: TokenStream, found: &mut Vec<(String, usize)>) {
-    for token in tokens {
+fn find_impure(tokens: TokenStream, found: &mut Vec<(String, usize)>) {
+    const PRINTING: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
         match token {
-            TokenTree::Group(group) => find_async(group.stream(), found),
-            TokenTree::Ident(word) if word == "async" || word == "await" => {
-                found.push((word.to_string(), word.span().start().line));
+            TokenTree::Group(group) => find_impure(group.stream(), found),
+            TokenTree::Ident(word) => {
+                let is_call = matches!(tokens.peek(), Some(TokenTree::Punct(sign))
+                    if sign.as_char() == '!' && sign.spacing() == Spacing::Alone);
+                let prints = is_call && PRINTING.iter().any(|name| word == name);
+                if word == "async" || word == "await" || prints {
+                    found.push((word.to_string(), word.span().start().line));
+                }
             }
             _ => {}
         }

@@ -230,11 +230,30 @@ fn lengths() {
 
 #[test]
 fn closures() {
-    let text = "fn f() {\n    let g = |x| x;\n    let h = &move || 1;\n    a.map(|x| x);\n}";
-    finds(
-        &rules::bound_closures(&Source::parse("x.rs", text)),
-        &["x.rs:2: a closure is bound", "x.rs:3: a closure is bound"],
-    );
+    let text = "fn f() {
+        let g = |x| x;
+        let h = &move || 1;
+        let i = Some(|| 1);
+        let j = Box::new(|| 1) as Box<dyn Fn() -> u8>;
+        let (k, l) = (1, [|| 1]);
+        let m;
+        m = |x| x;
+        let n = N { f: || 1 };
+        let o = match a { 1 => |x| x, _ => { |x| x } };
+        if let p = || 1 {}
+        match || 1 { q => q() }
+        const R: fn() -> u8 = || 1;
+        a.map(|x| x);
+        let s = map(a, |x| x);
+        let t = a.find(|x| *x);
+        let u = Some(a.any(|x| x));
+        let v = { a.retain(|x| x); 1 };
+        w = b.map(|x| x);
+    }";
+    let found = rules::bound_closures(&Source::parse("x.rs", text));
+    let lines = [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13];
+    let expected = lines.map(|line| format!("x.rs:{line}: a closure is bound"));
+    assert_eq!(found, expected);
 }
 
 #[test]

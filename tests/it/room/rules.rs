@@ -73,23 +73,88 @@ pub fn bound_closures(source: &Source) -> Vec<String> {
 /// Lines.
 struct Closures(Vec<usize>);
 
-impl<'a> Visit<'a> for Closures {
-    fn visit_local(&mut self, local: &'a syn::Local) {
-        let init = local.init.as_ref();
-        if init.is_some_and(|init| is_closure(&init.expr)) {
-            self.0.push(local.let_token.span.start().line);
+impl Closures {
+    fn bind(&mut self, value: &Expr, span: Span) {
+        if holds_closure(value) {
+            self.0.push(span.start().line);
         }
-        syn::visit::visit_local(self, local);
     }
 }
 
-fn is_closure(expression: &Expr) -> bool {
-    match expression {
+impl<'a> Visit<'a> for Closures {
+    fn visit_local(&mut self, local: &'a syn::Local) {
+        if let Some(init) = &local.init {
+            self.bind(&init.expr, local.let_token.span);
+        }
+        syn::visit::visit_local(self, local);
+    }
+
+    fn visit_expr_assign(&mut self, assign: &'a syn::ExprAssign) {
+        self.bind(&assign.right, assign.span());
+        syn::visit::visit_expr_assign(self, assign);
+    }
+
+    fn visit_expr_let(&mut self, condition: &'a syn::ExprLet) {
+        self.bind(&condition.expr, condition.let_token.span);
+        syn::visit::visit_expr_let(self, condition);
+    }
+
+    fn visit_expr_match(&mut self, choice: &'a syn::ExprMatch) {
+        self.bind(&choice.expr, choice.match_token.span);
+        syn::visit::visit_expr_match(self, choice);
+    }
+
+    fn visit_item_const(&mut self, item: &'a syn::ItemConst) {
+        self.bind(&item.expr, item.const_token.span);
+        syn::visit::visit_item_const(self, item);
+    }
+
+    fn visit_item_static(&mut self, item: &'a syn::ItemStatic) {
+        self.bind(&item.expr, item.static_token.span);
+        syn::visit::visit_item_static(self, item);
+    }
+}
+
+/// Whether a value is a closure or is made around one. What a function is merely called with ends
+/// with the call.
+fn holds_closure(value: &Expr) -> bool {
+    match value {
         Expr::Closure(_) => true,
-        Expr::Paren(inner) => is_closure(&inner.expr),
-        Expr::Reference(inner) => is_closure(&inner.expr),
+        Expr::Paren(inner) => holds_closure(&inner.expr),
+        Expr::Group(inner) => holds_closure(&inner.expr),
+        Expr::Reference(inner) => holds_closure(&inner.expr),
+        Expr::Cast(inner) => holds_closure(&inner.expr),
+        Expr::Repeat(inner) => holds_closure(&inner.expr),
+        Expr::Tuple(tuple) => tuple.elems.iter().any(holds_closure),
+        Expr::Array(array) => array.elems.iter().any(holds_closure),
+        Expr::Struct(made) => made.fields.iter().any(|field| holds_closure(&field.expr)),
+        Expr::Call(call) => keeps_arguments(&call.func) && call.args.iter().any(holds_closure),
+        Expr::Block(inner) => ends_in_closure(&inner.block),
+        Expr::If(choice) => {
+            let otherwise = choice.else_branch.as_ref();
+            ends_in_closure(&choice.then_branch)
+                || otherwise.is_some_and(|(_, otherwise)| holds_closure(otherwise))
+        }
+        Expr::Match(choice) => choice.arms.iter().any(|arm| holds_closure(&arm.body)),
         _ => false,
     }
+}
+
+fn ends_in_closure(block: &syn::Block) -> bool {
+    matches!(block.stmts.last(), Some(syn::Stmt::Expr(end, None)) if holds_closure(end))
+}
+
+/// `Some`, `Box::new`.
+fn keeps_arguments(function: &Expr) -> bool {
+    let Expr::Path(function) = function else {
+        return false;
+    };
+    let name = function
+        .path
+        .segments
+        .last()
+        .map(|last| last.ident.to_string());
+    name.is_some_and(|name| name == "new" || name.starts_with(char::is_uppercase))
 }
 
 /// Type names that stand for several things, and where.

@@ -41,13 +41,10 @@ fn request(line: &str) -> Result<ChangeRequest, String> {
     let line: ImportLine = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let serial = schema::serial(&line.serial).map_err(|error| Chain(&error).to_string())?;
     let state: State = line.state.parse()?;
-    let reason = line
-        .reason
-        .as_deref()
-        .map(Reason::parse)
-        .transpose()
-        .map_err(|error| error.to_string())?
-        .flatten();
+    let reason = match line.reason.as_deref() {
+        Some(reason) => Reason::parse(reason).map_err(|error| error.to_string())?,
+        None => None,
+    };
     let action = match (state, line.revoked_at) {
         (State::Valid, None) if reason.is_none() && line.invalidity_date.is_none() => {
             Action::Record

@@ -261,11 +261,16 @@ fn combinators() {
     let text = "fn f() {
         a.map(|x| x.map(y)).filter(z).collect();
         b.map(|x| { c.or(d); });
+        a.find(b).unwrap_or(c).transpose().cloned();
         A { b: c.map(d).or(e), f: g.any(h) }
     }";
     finds(
         &rules::crowded_statements(&Source::parse("x.rs", text), 1),
-        &["x.rs:2: 3 combinators", "x.rs:4: 2 combinators"],
+        &[
+            "x.rs:2: 3 combinators",
+            "x.rs:4: 3 combinators",
+            "x.rs:5: 2 combinators",
+        ],
     );
 }
 

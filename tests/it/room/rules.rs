@@ -252,40 +252,73 @@ impl<'a> Visit<'a> for Statements {
     }
 }
 
+/// Calls that take a function and so hide a branch or a loop.
+const WITH_FUNCTION: [&str; 42] = [
+    "map",
+    "map_err",
+    "map_or",
+    "map_or_else",
+    "and_then",
+    "or_else",
+    "then",
+    "ok_or_else",
+    "is_some_and",
+    "is_none_or",
+    "is_ok_and",
+    "is_err_and",
+    "unwrap_or_else",
+    "inspect",
+    "inspect_err",
+    "filter",
+    "filter_map",
+    "flat_map",
+    "fold",
+    "try_fold",
+    "reduce",
+    "scan",
+    "any",
+    "all",
+    "find",
+    "find_map",
+    "position",
+    "rposition",
+    "for_each",
+    "try_for_each",
+    "take_while",
+    "skip_while",
+    "map_while",
+    "partition",
+    "min_by_key",
+    "max_by_key",
+    "min_by",
+    "max_by",
+    "sort_by",
+    "sort_by_key",
+    "retain",
+    "take_if",
+];
+
+/// Their siblings without one: the same branch with a value at hand, or one shape put into another.
+/// What merely hands on (`collect`, `rev`, `cloned`, `ok`, `max`) reads as a word and does not count.
+const WITH_VALUE: [&str; 10] = [
+    "and",
+    "or",
+    "xor",
+    "then_some",
+    "ok_or",
+    "unwrap_or",
+    "transpose",
+    "flatten",
+    "zip",
+    "chain",
+];
+
 struct Combinators(usize);
 
 impl<'a> Visit<'a> for Combinators {
     fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
-        const NAMES: [&str; 27] = [
-            "map",
-            "map_err",
-            "and_then",
-            "or_else",
-            "filter",
-            "filter_map",
-            "flat_map",
-            "fold",
-            "then",
-            "then_some",
-            "ok_or",
-            "ok_or_else",
-            "map_or",
-            "map_or_else",
-            "is_some_and",
-            "is_none_or",
-            "is_ok_and",
-            "any",
-            "all",
-            "zip",
-            "chain",
-            "unwrap_or_else",
-            "or",
-            "take_while",
-            "skip_while",
-            "find_map",
-            "flatten",
-        ];
-        self.0 += usize::from(NAMES.iter().any(|name| call.method == name));
+        let mut names = WITH_FUNCTION.iter().chain(&WITH_VALUE);
+        self.0 += usize::from(names.any(|name| call.method == name));
         syn::visit::visit_expr_method_call(self, call);
     }
 

@@ -194,6 +194,12 @@ fn the_revoked_answer_is_ready_before_it_is_asked_for() {
 #[test]
 fn many_who_ask_for_the_same_at_once_cost_one_signature() {
     let (site, server) = serving("[issuer.ocsp]\ncredential_key = \"rsa2048\"\n");
+    // While the index is being read for the first time, answers are from its rows and not kept.
+    let other = request(&[site.issuer_id().usual("0c")], None);
+    poll(Duration::from_secs(20), "a kept answer", || {
+        server.post("/ocsp", &other);
+        (metric(&server, "rescind_ocsp_cache_answers") > 0).then_some(())
+    });
     let (asked, before) = (
         request(&[site.issuer_id().usual("0b")], None),
         metric(&server, ON_REQUEST),
@@ -211,7 +217,6 @@ fn many_who_ask_for_the_same_at_once_cost_one_signature() {
         }
     });
     assert_eq!(metric(&server, ON_REQUEST), before + 1);
-    assert!(metric(&server, "rescind_ocsp_cache_answers") >= 1);
 }
 
 #[test]

@@ -171,27 +171,34 @@ fn a_shard_that_is_refused_holds_up_no_other() {
         site.revoke(serial, "superseded");
     }
     site.publish(&[]);
-    // A shard that lists what the journal does not know: one of ours, from an index that is gone.
+    // Shards that list what the journal does not know: ours, from an index that is gone.
     let (folder, other) = (site.path("data"), site.path("other"));
     fs::rename(&folder, &other).unwrap();
-    site.revoke("0a05", "superseded");
+    for serial in ["0a05", "0a06"] {
+        site.revoke(serial, "superseded");
+    }
     site.publish(&[]);
-    let foreign = fs::read(site.shelf("/01.crl")).unwrap();
+    let foreign = ["01", "02"].map(|name| {
+        let crl = fs::read(site.shelf(&format!("/{name}.crl"))).unwrap();
+        (name, crl)
+    });
     fs::remove_dir_all(&folder).unwrap();
     fs::rename(&other, &folder).unwrap();
-    let number = Crl::read(&foreign).number();
-    fs::write(site.shelf("/01.crl"), &foreign).unwrap();
-    fs::write(
-        site.path(&format!("data/archive/{ISSUER}/{number}-01.crl")),
-        &foreign,
-    )
-    .unwrap();
+    for (name, crl) in &foreign {
+        let number = Crl::read(crl).number();
+        let archived = format!("data/archive/{ISSUER}/{number}-{name}.crl");
+        fs::write(site.shelf(&format!("/{name}.crl")), crl).unwrap();
+        fs::write(site.path(&archived), crl).unwrap();
+    }
     for serial in ["0a12", "0a13"] {
         site.revoke(serial, "superseded");
     }
     let refused = site.run(&["publish"]);
     assert!(
-        refused.code == 1 && refused.stderr.contains("01.crl"),
+        refused.code == 1
+            && refused.stderr.contains("01, 02 were refused")
+            && refused.stderr.contains("01.crl")
+            && !refused.stderr.contains("02.crl"),
         "{refused:?}"
     );
     let shard =

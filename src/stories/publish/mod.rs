@@ -137,8 +137,7 @@ pub async fn publish(
     let published = publish_crls(ca, known, options, now).await;
     // A CRL that is refused must not take OCSP down too, so the credential is renewed all the same;
     // but not into an index that lost its end, where it would only fork the journal further.
-    let is_forked = matches!(published, Err(PublishError::Forked(_)));
-    if is_dry || is_forked {
+    if is_dry || published.as_ref().is_err_and(PublishError::is_forked) {
         return published;
     }
     let renewed = renew::renew(ca, now).await;

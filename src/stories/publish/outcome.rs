@@ -193,8 +193,26 @@ pub enum PublishError {
     Confirm(#[source] DriverError),
     #[error("write down what was accepted")]
     Accept(#[from] RevokeError),
+    /// Of more than one shard.
+    #[error("the shards {shards} were refused, the first of them because of this")]
+    Refused {
+        shards: String,
+        #[source]
+        first: Box<Self>,
+    },
     #[error("delta CRL")]
     Delta(#[source] Box<Self>),
     #[error("renew the OCSP credential")]
     Credential(#[from] RenewError),
+}
+
+impl PublishError {
+    /// Whether the index is not the one the CRLs were made from.
+    pub(super) fn is_forked(&self) -> bool {
+        match self {
+            Self::Forked(_) => true,
+            Self::Refused { first, .. } => first.is_forked(),
+            _ => false,
+        }
+    }
 }

@@ -19,16 +19,33 @@ pub(super) async fn publish(pass: &mut Pass<'_>) -> Result<(), PublishError> {
         match publish_scope(pass, &observed, decision, None).await {
             Ok(issued) => pass.outcome.add(&issued),
             // The others are no worse for it.
-            Err(error) => refused.push(error),
+            Err(error) => refused.push((shard, error)),
         }
         if pass.outcome.became.is_lost() {
             break;
         }
     }
-    if pass.outcome.became.is_published() {
-        pass.outcome.troubles.append(&mut refused);
+    let Some(error) = summary(refused) else {
+        return Ok(());
+    };
+    if !pass.outcome.became.is_published() {
+        return Err(error);
     }
-    refused.into_iter().next().map_or(Ok(()), Err)
+    pass.outcome.troubles.push(error);
+    Ok(())
+}
+
+/// The first refusal in full, the others by name: there may be 256, mostly for one cause.
+fn summary(refused: Vec<(Shard, PublishError)>) -> Option<PublishError> {
+    let names: Vec<String> = refused.iter().map(|(shard, _)| shard.name()).collect();
+    let (_, first) = refused.into_iter().next()?;
+    if names.len() == 1 {
+        return Some(first);
+    }
+    Some(PublishError::Refused {
+        shards: names.join(", "),
+        first: Box::new(first),
+    })
 }
 
 /// A certificate names its shard for life, so the number of shards stays what it was when there

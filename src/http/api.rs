@@ -23,7 +23,7 @@ use crate::{
         chain::Chain, journal::change_set::MAX_CHANGES, revocation::ChangeRequest, serial::Serial,
         time::Timestamp,
     },
-    store::error::DriverError,
+    store::error::{DriverError, ErrorKind},
     stories::{
         revoke::{self, Author, RevokeError},
         schema::{self, Revocation, SchemaError},
@@ -50,9 +50,13 @@ impl ProblemDocument {
 
     fn driver(error: &DriverError) -> Self {
         tracing::error!(error = %Chain(error), "the index could not be used");
+        let what = match error.kind {
+            ErrorKind::Transient | ErrorKind::Throttled => "out of reach",
+            _ => "unusable, and the log says why",
+        };
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the index is out of reach; nothing is known to have changed",
+            format!("the index is {what}; nothing is known to have changed"),
         )
     }
 }

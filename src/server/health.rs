@@ -270,7 +270,9 @@ fn lateness(
     if this_update > now.after(CLOCK_SKEW) {
         Some(format!(
             "{what} is dated in the future, {this_update}, and refused until then: it was made by \
-             a clock that ran ahead. Publish with `--accept this_update_went_back`"
+             a clock that ran ahead. Publish with `--issuer {} --accept this_update_went_back \
+             --comment WHY`",
+            ca.name
         ))
     } else if next <= now {
         Some(format!(

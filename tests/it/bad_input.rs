@@ -160,6 +160,25 @@ fn nothing_weakens_a_revocation() {
 }
 
 #[test]
+fn a_line_that_is_no_object_is_told_what_one_looks_like() {
+    let site = site();
+    fs::write(site.path("rows.jsonl"), "\n\"0b\"\n").unwrap();
+    refused(
+        &site,
+        &[
+            "import",
+            "--issuer",
+            ISSUER,
+            "--from",
+            "jsonl",
+            "rows.jsonl",
+        ],
+        REFUSED,
+        &["rows.jsonl", "line 2", "\"serial\": …"],
+    );
+}
+
+#[test]
 fn unknown_issuers_are_a_usage_error_that_names_the_known_ones() {
     let site = site();
     for args in [

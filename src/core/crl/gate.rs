@@ -250,7 +250,7 @@ pub(crate) fn crls(new: &CrlRef<'_>, previous: &Previous<'_>, replica: &Replica)
                       trust it for more \
                       than it lists. Put the configuration back (`idp`, `contains`, \
                       `http.public_url`), or publish once \
-                      with `--accept scope_changed --comment WHY`";
+                      with `--issuer NAME --accept scope_changed --comment WHY`";
         Gate::ScopeChanged.found(&mut findings, detail);
     }
     // What a delta CRL says is compared with the full CRLs beside it (`delta::fits`).

@@ -276,14 +276,21 @@ pub(crate) struct StatusFields {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StatusError {
     /// Listed, and no date: it could not be published.
-    #[error("status row {0} is damaged: it is revoked or held, and does not say since when")]
+    #[error(
+        "status row {0} is damaged: it is revoked or held, and does not say since when; the \
+         journal is right, and a backup of the table has the row"
+    )]
     Undated(Serial),
     /// Valid, with facts of a revocation.
-    #[error("status row {0} is damaged: it is valid, and says since when or why it is revoked")]
+    #[error(
+        "status row {0} is damaged: it is valid, and says since when or why it is revoked; the \
+         journal is right, and a backup of the table has the row"
+    )]
     Listed(Serial),
     /// Held for another reason than certificateHold, or revoked for that one.
     #[error(
-        "status row {0} is damaged: certificateHold goes with the state held, and only with it"
+        "status row {0} is damaged: certificateHold goes with the state held, and only with it; \
+         the journal is right, and a backup of the table has the row"
     )]
     Reason(Serial),
 }

@@ -12,7 +12,10 @@ use crate::{
 
 /// One line.
 #[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object: {\"serial\": …, \"state\": …}"
+)]
 struct ImportLine {
     serial: String,
     state: String,

@@ -47,15 +47,7 @@ fn a_gate_is_passed_once_by_name_and_the_journal_says_who_and_why() {
     );
     let accept = |gate: &str| {
         let reason = "0a02 was a test; the ticket is 4711";
-        site.run(&[
-            "publish",
-            "--issuer",
-            ISSUER,
-            "--accept",
-            gate,
-            "--comment",
-            reason,
-        ])
+        site.accept(gate, reason)
     };
     let other = accept("date_moved");
     assert!(
@@ -107,15 +99,7 @@ fn nothing_is_called_accepted_where_another_gate_refuses_all_the_same() {
     site.publish(&[]);
     put(&site, &older);
     for gate in ["entry_vanished", "date_moved"] {
-        let refused = site.run(&[
-            "publish",
-            "--issuer",
-            ISSUER,
-            "--accept",
-            gate,
-            "--comment",
-            "I know",
-        ]);
+        let refused = site.accept(gate, "I know");
         let other = if gate == "date_moved" {
             "entry_vanished"
         } else {
@@ -206,6 +190,26 @@ fn a_shard_that_is_refused_holds_up_no_other() {
     assert_eq!(shard("03"), ["0A03", "0A13"], "{refused:?}");
 }
 
+/// A pass that put CRLs out does not say that nothing was published.
+#[test]
+fn a_shard_that_cannot_be_read_hides_nothing_that_was_published() {
+    let site = Site::with_settings("[issuer.crl]\nshards = 4\n");
+    site.publish(&[]);
+    let shard = site.shelf("/01.crl");
+    fs::remove_file(&shard).unwrap();
+    fs::create_dir(&shard).unwrap();
+    for serial in ["0a01", "0a03"] {
+        site.revoke(serial, "superseded");
+    }
+    let said = site.run(&["publish", "--json"]);
+    let line = &said.json()["issuers"][0];
+    assert_eq!((said.code, &line["published"]), (1, &true.into()), "{line}");
+    assert_eq!(line["crl_number"], site.crl().number());
+    assert!(said.stderr.contains("01.crl"), "{said:?}");
+    let other = fs::read(site.shelf("/03.crl")).unwrap();
+    assert_eq!(Crl::read(&other).serials(), ["0A03"]);
+}
+
 #[test]
 fn rules_of_the_format_have_no_gate_and_a_reason_must_be_given() {
     let site = put_back();
@@ -247,17 +251,7 @@ fn is_refused_until_accepted(site: &Site, gate: &str) {
     };
     assert_eq!(crls(site.snapshot()), crls(before));
 
-    let accept = |gate| {
-        site.run(&[
-            "publish",
-            "--issuer",
-            ISSUER,
-            "--accept",
-            gate,
-            "--comment",
-            "ticket 4712",
-        ])
-    };
+    let accept = |gate| site.accept(gate, "ticket 4712");
     let other = accept(if gate == "date_moved" {
         "reason_changed"
     } else {

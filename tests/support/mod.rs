@@ -237,6 +237,32 @@ impl Site {
         ]);
     }
 
+    /// Imports JSON Lines.
+    pub fn import_rows(&self, lines: &str) {
+        fs::write(self.path("rows.jsonl"), lines).unwrap();
+        self.ok(&[
+            "import",
+            "--issuer",
+            ISSUER,
+            "--from",
+            "jsonl",
+            "rows.jsonl",
+        ]);
+    }
+
+    /// One pass with a gate accepted.
+    pub fn accept(&self, gate: &str, comment: &str) -> Output {
+        self.run(&[
+            "publish",
+            "--issuer",
+            ISSUER,
+            "--accept",
+            gate,
+            "--comment",
+            comment,
+        ])
+    }
+
     /// One pass; returns what it says of the issuer.
     pub fn publish(&self, options: &[&str]) -> serde_json::Value {
         let answer = self.json(&[&["publish"], options].concat());

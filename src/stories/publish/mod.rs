@@ -142,10 +142,7 @@ pub async fn publish(
     }
     let renewed = renew::renew(ca, now).await;
     let mut outcome = published?;
-    match renewed {
-        Err(error) if outcome.became.is_published() => outcome.troubles.push(error.into()),
-        renewed => renewed?,
-    }
+    outcome.survive(renewed.map_err(PublishError::from))?;
     Ok(outcome)
 }
 
@@ -167,7 +164,8 @@ async fn publish_crls(
     let mut pass = Pass::new(ca, &replica, options, now, &full);
     pair::publish(&mut pass, full, delta).await?;
     if !pass.outcome.became.is_lost() {
-        shards::publish(&mut pass).await?;
+        let sharded = shards::publish(&mut pass).await;
+        pass.outcome.survive(sharded)?;
     }
     if !pass.options.dry_run
         && let Err(error) = replicate::write_checkpoint(ca, &replica, now).await

@@ -102,6 +102,17 @@ impl Outcome {
         texts.reduce(|all, one| format!("{all}; {one}"))
     }
 
+    /// Where a CRL is out already, what fails is told beside it, and ends nothing.
+    pub(super) fn survive(&mut self, done: Result<(), PublishError>) -> Result<(), PublishError> {
+        match done {
+            Err(error) if self.became.is_published() => {
+                self.troubles.push(error);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
     /// Adds what became of another CRL of the pass.
     pub(super) fn add(&mut self, issued: &Issued) {
         self.number = self.number.max(issued.number());

@@ -4,6 +4,7 @@ use super::{Observed, Pass, PublishError, plan, publish_scope};
 use crate::{
     core::crl::scope::{MAX_SHARDS, Scope, Shard},
     store::{Version, error::ErrorKind, index::ScopeRow},
+    stories::replicate::LevelError,
 };
 
 /// Publishes the shards that are due.
@@ -13,25 +14,23 @@ pub(super) async fn publish(pass: &mut Pass<'_>) -> Result<(), PublishError> {
     }
     let mut refused = vec![];
     for shard in pass.ca.crl.shards() {
-        let observed = Observed::read(pass.ca, Scope::Shard(shard)).await?;
-        pass.outcome.healed.extend(observed.damage.iter().cloned());
-        let decision = plan::decide(pass, &observed)?;
-        match publish_scope(pass, &observed, decision, None).await {
-            Ok(issued) => pass.outcome.add(&issued),
-            // The others are no worse for it.
-            Err(error) => refused.push((shard, error)),
+        // The others are no worse for one that is refused.
+        if let Err(error) = one(pass, shard).await {
+            refused.push((shard, error));
         }
         if pass.outcome.became.is_lost() {
             break;
         }
     }
-    let Some(error) = summary(refused) else {
-        return Ok(());
-    };
-    if !pass.outcome.became.is_published() {
-        return Err(error);
-    }
-    pass.outcome.troubles.push(error);
+    summary(refused).map_or(Ok(()), Err)
+}
+
+async fn one(pass: &mut Pass<'_>, shard: Shard) -> Result<(), PublishError> {
+    let observed = Observed::read(pass.ca, Scope::Shard(shard)).await?;
+    pass.outcome.healed.extend(observed.damage.iter().cloned());
+    let decision = plan::decide(pass, &observed)?;
+    let issued = publish_scope(pass, &observed, decision, None).await?;
+    pass.outcome.add(&issued);
     Ok(())
 }
 
@@ -81,7 +80,7 @@ async fn count_so_far(pass: &Pass<'_>) -> Result<u16, PublishError> {
 
 async fn has_row(pass: &Pass<'_>, shard: Shard) -> Result<bool, PublishError> {
     let found = pass.ca.index.row(&pass.ca.name, Scope::Shard(shard)).await;
-    Ok(found.map_err(PublishError::Number)?.is_some())
+    Ok(found.map_err(LevelError::from)?.is_some())
 }
 
 /// Makes a row for each shard, the last one's first.

@@ -179,7 +179,8 @@ impl Shelf {
         format!("{}{suffix}", self.issuer)
     }
 
-    fn archived(&self, scope: Scope, number: CrlNumber) -> String {
+    /// The name in the archive.
+    pub(crate) fn archived(&self, scope: Scope, number: CrlNumber) -> String {
         format!("{}/{number}{}", self.issuer, scope.archived())
     }
 }

@@ -158,6 +158,44 @@ fn every_alteration_is_found_and_named() {
     );
 }
 
+/// What is printed as a remedy is one, also where a pass finds nothing due.
+#[test]
+fn a_shelf_that_differs_is_healed_as_the_error_says() {
+    fn alone(site: &Site) {
+        for file in archive(site) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    fn missing(site: &Site) {
+        fs::remove_file(site.shelf(".crl")).unwrap();
+    }
+    fn older(site: &Site) {
+        fs::copy(&archive(site)[1], site.shelf(".crl")).unwrap();
+    }
+    for (alter, told) in [
+        (missing as fn(&Site), "it is missing"),
+        (older, "it is not the newest CRL of the archive"),
+        (alone, "the archive has no copy of it"),
+    ] {
+        let site = Site::new();
+        for serial in ["0a01", "0a02", "0a03"] {
+            site.revoke(serial, "superseded");
+            site.publish(&[]);
+        }
+        alter(&site);
+        let said = site.run(&["verify", "--issuer", ISSUER]);
+        assert!(
+            said.code == 1 && said.stderr.contains(told),
+            "{told}: {said:?}"
+        );
+        assert!(said.stderr.contains("`rescind publish --force` heals it"));
+        site.publish(&["--force"]);
+        let said = site.run(&["verify", "--issuer", ISSUER]);
+        assert_eq!(said.code, 0, "{told}: {said:?}");
+        assert_eq!(site.crl().serials(), ["0A01", "0A02", "0A03"]);
+    }
+}
+
 /// A row that no change set made would be told to whoever looks that certificate up.
 #[test]
 fn a_status_row_that_the_journal_does_not_know_is_found() {
@@ -226,19 +264,7 @@ fn a_delta_crl_whose_base_is_not_in_the_archive_is_passed() {
 fn more_rows_than_a_page_are_compared_whole() {
     let site = Site::new();
     let line = |serial: u32| format!("{{\"serial\":\"{serial:06x}\",\"state\":\"valid\"}}\n");
-    fs::write(
-        site.path("in.jsonl"),
-        (1..=2100).map(line).collect::<String>(),
-    )
-    .unwrap();
-    site.ok(&[
-        "import",
-        "--issuer",
-        ISSUER,
-        "--from",
-        "jsonl",
-        &site.file("in.jsonl"),
-    ]);
+    site.import_rows(&(1..=2100).map(line).collect::<String>());
     assert_eq!(
         site.json(&["verify", "--issuer", ISSUER])["issuers"][0]["rows"],
         2100

@@ -8,7 +8,6 @@ use crate::core::{
         gate::{Previous, PreviousError},
         scope::Scope,
     },
-    digest::Digest,
     journal::replica::Fold,
     revocation::Status,
     seal::Finding,
@@ -66,7 +65,7 @@ pub(super) async fn crl(
     number: CrlNumber,
     before: u64,
 ) -> Result<u64, VerifyError> {
-    let name = format!("{}/{number}{}", journal.ca.name, scope.archived());
+    let name = journal.ca.shelf.archived(scope, number);
     match look(journal, scope, number, before).await {
         Err(Looked::Different(what)) => Err(VerifyError::Archive { name, what }),
         Err(Looked::Stopped(error)) => Err(error),
@@ -103,9 +102,7 @@ async fn look(
     if crl.number() != Some(number) {
         return Err(Difference::Number.into());
     }
-    let label = stored
-        .label
-        .filter(|label| label.sha256 == Digest::of(&stored.bytes));
+    let label = stored.label.filter(|label| label.sha256 == stored.sha256);
     let label = label.ok_or(Difference::Label)?;
     if label.seq < before {
         return Err(Difference::Older(label.seq).into());

@@ -67,7 +67,7 @@ pub(crate) async fn known_at(
     known.published_at = Some(at);
     let listed = known.read(ca, &stored.bytes, serial, time);
     listed.map_err(|what| VerifyError::Archive {
-        name: format!("{}/{number}.crl", ca.name),
+        name: ca.shelf.archived(Scope::Full, number),
         what,
     })?;
     Ok(known)

@@ -48,9 +48,7 @@ pub enum VerifyError {
     #[error("journal")]
     Journal(#[from] ReplicaError),
     /// A status row is not what the journal says.
-    #[error(
-        "status row {serial}: {what}; the journal is right, and a backup of the table has the row"
-    )]
+    #[error("status row {serial}: {what}")]
     Row {
         serial: Serial,
         /// What is different.
@@ -65,7 +63,7 @@ pub enum VerifyError {
         what: Difference,
     },
     /// The shelf is not what the archive says.
-    #[error("shelf: {name}: {what}; `rescind publish` heals it")]
+    #[error("shelf: {name}: {what}; `rescind publish --force` heals it")]
     Shelf {
         name: String,
         /// What is different.
@@ -171,7 +169,8 @@ impl<'a> Journal<'a> {
 
     /// Reads to the end, which must be what the head says; returns its number.
     async fn read_to_head(&mut self) -> Result<u64, VerifyError> {
-        for moved in 0..MOVES {
+        let mut moves = 1;
+        loop {
             self.read_to(u64::MAX).await?;
             let head = self
                 .ca
@@ -183,9 +182,8 @@ impl<'a> Journal<'a> {
             match self.fold.clone().level(&head) {
                 Ok(_) => return Ok(head.seq),
                 // Commits that came between; but the next look must find them in the journal.
-                Err(ReplicaError::Behind { head, journal })
-                    if head > journal && moved + 1 < MOVES =>
-                {
+                Err(ReplicaError::Behind { head, journal }) if head > journal && moves < MOVES => {
+                    moves += 1;
                     self.read_to(head).await?;
                     if self.fold.seq() < head {
                         return Err(ReplicaError::Behind { head, journal }.into());
@@ -194,11 +192,6 @@ impl<'a> Journal<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(ReplicaError::Behind {
-            head: 0,
-            journal: self.fold.seq(),
-        }
-        .into())
     }
 }
 
@@ -229,6 +222,11 @@ async fn rows(journal: &mut Journal<'_>, progress: impl Fn(String)) -> Result<u6
     }
 }
 
+const DIFFERS: &str = "it differs from what the journal says; the journal is right, and a backup \
+                       of the table has the row";
+const MISSING: &str = "it is missing; the journal is right, and a backup of the table has the row";
+const STRAY: &str = "the journal knows nothing of it; the journal is right";
+
 fn same_rows(
     fold: &Fold,
     after: Option<Serial>,
@@ -243,19 +241,19 @@ fn same_rows(
             Some(status) if status.serial() == serial => {
                 return Err(VerifyError::Row {
                     serial,
-                    what: "it differs from what the journal says",
+                    what: DIFFERS,
                 });
             }
             Some(status) if status.serial() < serial => {
                 return Err(VerifyError::Row {
                     serial: status.serial(),
-                    what: "it is missing",
+                    what: MISSING,
                 });
             }
             _ => {
                 return Err(VerifyError::Row {
                     serial,
-                    what: "the journal knows nothing of it",
+                    what: STRAY,
                 });
             }
         }
@@ -263,7 +261,7 @@ fn same_rows(
     match expected.next() {
         Some(status) if is_last => Err(VerifyError::Row {
             serial: status.serial(),
-            what: "it is missing",
+            what: MISSING,
         }),
         _ => Ok(()),
     }

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use super::retry::{Call, SMALL, call};
 use crate::{
     core::{
-        der::{tag, write},
+        der::write,
         key::SignatureAlgorithm::{
             self, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
         },
@@ -241,23 +241,7 @@ fn signature_value(algorithm: SignatureAlgorithm, raw: Vec<u8>) -> Option<Vec<u8
         _ => return Some(raw).filter(|raw| !raw.is_empty()),
     };
     let (r, s) = (raw.len() == 2 * half).then(|| raw.split_at(half))?;
-    Some(write::sequence(&[&unsigned(r), &unsigned(s)]))
-}
-
-/// An INTEGER from big-endian octets.
-fn unsigned(octets: &[u8]) -> Vec<u8> {
-    let zeros = octets
-        .iter()
-        .take_while(|&&octet| octet == 0)
-        .count()
-        .min(octets.len().saturating_sub(1));
-    let magnitude = octets.get(zeros..).unwrap_or_default();
-    let sign: &[u8] = if magnitude.first().is_some_and(|first| first & 0x80 != 0) {
-        &[0]
-    } else {
-        &[]
-    };
-    write::value(tag::INTEGER, &[sign, magnitude])
+    Some(write::sequence(&[&write::unsigned(r), &write::unsigned(s)]))
 }
 
 #[cfg(test)]

@@ -33,8 +33,6 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// The subject key identifier.
     pub subject_key_id: Option<Vec<u8>>,
-    /// The authority key identifier's keyIdentifier.
-    pub authority_key_id: Option<Vec<u8>>,
     /// Whether basicConstraints say CA.
     pub is_ca: bool,
     /// The key usage, if limited.
@@ -120,7 +118,8 @@ impl Certificate {
 
         let tbs = parsed.tbs_certificate();
         let key_id = tbs.get_extension::<pkix::SubjectKeyIdentifier>()?;
-        let authority = tbs.get_extension::<pkix::AuthorityKeyIdentifier>()?;
+        // Nobody asks for it, but a malformed one is refused.
+        tbs.get_extension::<pkix::AuthorityKeyIdentifier>()?;
         let purposes = tbs.get_extension::<pkix::ExtendedKeyUsage>()?;
         let is_ocsp_signing =
             |id: &der::asn1::ObjectIdentifier| id.as_bytes() == oid::KP_OCSP_SIGNING;
@@ -133,9 +132,6 @@ impl Certificate {
             not_before,
             not_after,
             subject_key_id: key_id.map(|(_, id)| id.0.as_bytes().to_vec()),
-            authority_key_id: authority
-                .and_then(|(_, id)| id.key_identifier)
-                .map(|id| id.as_bytes().to_vec()),
             is_ca: tbs
                 .get_extension::<pkix::BasicConstraints>()?
                 .is_some_and(|(_, basic)| basic.ca),

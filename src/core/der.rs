@@ -294,14 +294,22 @@ pub mod write {
 
     /// A non-negative INTEGER.
     pub fn integer(number: u64) -> Vec<u8> {
-        let octets = number.to_be_bytes();
+        unsigned(&number.to_be_bytes())
+    }
+
+    /// An INTEGER in the fewest octets, from a magnitude in any number of them, big-endian.
+    pub fn unsigned(octets: &[u8]) -> Vec<u8> {
         let zeros = octets
             .iter()
             .take_while(|&&octet| octet == 0)
             .count()
-            .min(7);
-        let magnitude = &octets[zeros..];
-        let sign: &[u8] = if magnitude[0] & 0x80 != 0 { &[0] } else { &[] };
+            .min(octets.len().saturating_sub(1));
+        let magnitude = octets.get(zeros..).unwrap_or_default();
+        let sign: &[u8] = if magnitude.first().is_some_and(|first| first & 0x80 != 0) {
+            &[0]
+        } else {
+            &[]
+        };
         value(tag::INTEGER, &[sign, magnitude])
     }
 
@@ -368,7 +376,6 @@ pub mod oid {
     pub const INVALIDITY_DATE: &[u8] = &[0x55, 0x1d, 0x18];
     pub const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
     pub const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 0x1c];
-    pub const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 0x1d];
     pub const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
     pub const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 0x23];
     pub const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];

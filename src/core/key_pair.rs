@@ -9,17 +9,14 @@ use aws_lc_rs::{
 use der::pem;
 
 use super::{
-    der::{Reader, tag},
+    der::{Reader, tag, write},
     key::{KeyKind, PublicKey, RSA_PSS, SignatureAlgorithm},
     seal::{Compared, Document, Proven, Signed, SignerAnswer},
 };
 
 /// A private key in memory.
 #[derive(Debug)]
-pub struct KeyPair {
-    pair: Pair,
-    kind: KeyKind,
-}
+pub struct KeyPair(Pair);
 
 #[derive(Debug)]
 enum Pair {
@@ -80,10 +77,7 @@ impl KeyPair {
         if bits != public.bits() {
             return Err(KeyPairError::OtherKey);
         }
-        Ok(Self {
-            pair,
-            kind: public.kind(),
-        })
+        Ok(Self(pair))
     }
 
     /// Signs; ECDSA signatures come out as DER.
@@ -103,7 +97,7 @@ impl KeyPair {
     fn raw(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Option<Vec<u8>> {
         use SignatureAlgorithm::{Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         let random = SystemRandom::new();
-        match (&self.pair, algorithm) {
+        match (&self.0, algorithm) {
             (Pair::Ecdsa(pair), Es256 | Es384 | Es512) => {
                 Some(pair.sign(&random, message).ok()?.as_ref().to_vec())
             }
@@ -123,11 +117,6 @@ impl KeyPair {
             }
             _ => None,
         }
-    }
-
-    /// Kind and size.
-    pub fn kind(&self) -> KeyKind {
-        self.kind
     }
 }
 
@@ -155,9 +144,8 @@ pub fn generate(kind: NewKey) -> Option<Generated> {
             (pkcs8.as_ref().to_vec(), pair.public_key().as_der().ok()?)
         }
     };
-    let pem = pem::encode_string("PRIVATE KEY", pem::LineEnding::LF, &pkcs8).ok()?;
     Some(Generated {
-        pem,
+        pem: write::pem("PRIVATE KEY", &pkcs8),
         spki: spki.as_ref().to_vec(),
     })
 }

@@ -58,7 +58,7 @@ pub struct CrlRef<'a> {
     pub this_update: Timestamp,
     /// nextUpdate.
     pub next_update: Option<Timestamp>,
-    /// Tag and content of thisUpdate and nextUpdate.
+    /// The tags of thisUpdate and nextUpdate.
     pub time_tags: (u8, Option<u8>),
     /// The content of revokedCertificates.
     pub revoked: Option<Reader<'a>>,

@@ -5,6 +5,7 @@ use super::{
     scope::{Contains, Scope},
 };
 use crate::core::{
+    certificate::write::authority_key_id,
     der::{oid, tag, write},
     issuer::Issuer,
     journal::replica::Replica,
@@ -145,12 +146,7 @@ impl Crl {
     fn extensions(&self, issuer: &Issuer) -> Vec<u8> {
         // RFC 5280 §5.2.1: the keyIdentifier of the CA that signs, which is the SKI of its
         // certificate.
-        let key_id = write::value(tag::context_primitive(0), &[issuer.key_id()]);
-        let authority = write::extension(
-            oid::AUTHORITY_KEY_IDENTIFIER,
-            false,
-            &write::sequence(&[&key_id]),
-        );
+        let authority = authority_key_id(issuer.key_id());
         let number = write::extension(oid::CRL_NUMBER, false, &write::integer(self.number.get()));
         // RFC 5280 §5.2.5: "the issuing distribution point is a critical CRL extension".
         let point = self.plan.distribution_point().map_or(vec![], |point| {

@@ -214,7 +214,7 @@ impl ChangeSet {
                 status.invalidity_date(),
                 status.not_after(),
             ] {
-                out.extend_from_slice(&time.map_or(0, |time| time.seconds() + 1).to_be_bytes());
+                out.extend_from_slice(&stored_time(time).to_be_bytes());
             }
         }
         out
@@ -233,23 +233,39 @@ impl ChangeSet {
     }
 }
 
+/// A time as it is stored: seconds + 1, or 0 for none.
+///
+/// *Warning:* stored state, of journal and checkpoint.
+pub(super) fn stored_time(time: Option<Timestamp>) -> u64 {
+    time.map_or(0, |time| time.seconds() + 1)
+}
+
+/// Reads what [`stored_time`] gave.
+pub(super) fn time(stored: u64) -> Option<Option<Timestamp>> {
+    match stored.checked_sub(1) {
+        None => Some(None),
+        Some(seconds) => Timestamp::from_seconds(seconds).map(Some),
+    }
+}
+
+/// Reads a stored reason: its code, or 0 for none.
+pub(super) fn reason(stored: u8) -> Option<Option<Reason>> {
+    match stored {
+        0 => Some(None),
+        code => Reason::from_code(code).map(Some),
+    }
+}
+
 /// Octets of one stored change.
 const RECORD: usize = 3 + 20 + 3 * 8;
 
 fn decode_record(seq: u64, record: &[u8; RECORD]) -> Option<Change> {
-    let time = |at: usize| match u64::from_be_bytes(*record[at..].first_chunk()?) {
-        0 => Some(None),
-        stored => Timestamp::from_seconds(stored - 1).map(Some),
-    };
+    let time = |at: usize| time(u64::from_be_bytes(*record[at..].first_chunk()?));
     let fields = StatusFields {
         serial: Serial::from_octets(*record[3..].first_chunk()?).ok()?,
         state: State::from_code(record[1])?,
         revoked_at: time(23)?,
-        reason: if record[2] == 0 {
-            None
-        } else {
-            Some(Reason::from_code(record[2])?)
-        },
+        reason: reason(record[2])?,
         invalidity_date: time(31)?,
         not_after: time(39)?,
         seq,

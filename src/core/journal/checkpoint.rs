@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    change_set::{ChainHash, Counts, Head},
+    change_set::{ChainHash, Counts, Head, reason, stored_time, time},
     replica::{Fold, Replica},
 };
 use crate::core::{
@@ -58,12 +58,11 @@ pub fn write(replica: &Replica, spki_hash: &Digest) -> Option<Vec<u8>> {
     out.extend_from_slice(spki_hash.octets());
     out.extend_from_slice(&head.seq.to_be_bytes());
     out.extend_from_slice(head.hash.octets());
-    let time = head.updated_at.map_or(0, |at| at.seconds() + 1);
     for number in [
         revoked,
         held,
         valid,
-        time,
+        stored_time(head.updated_at),
         replica.crl_seq(),
         rows,
         released.len() as u64,
@@ -81,7 +80,7 @@ pub fn write(replica: &Replica, spki_hash: &Digest) -> Option<Vec<u8>> {
             status.invalidity_date(),
             status.not_after(),
         ] {
-            out.extend_from_slice(&short(time.map_or(0, |time| time.seconds() + 1))?);
+            out.extend_from_slice(&short(stored_time(time))?);
         }
         out.extend_from_slice(&short(status.seq())?);
     }
@@ -124,13 +123,6 @@ impl<'a> Input<'a> {
 
     fn serial(&mut self) -> Option<Serial> {
         Serial::from_octets(*self.take()?).ok()
-    }
-}
-
-fn time(stored: u64) -> Option<Option<Timestamp>> {
-    match stored {
-        0 => Some(None),
-        stored => Timestamp::from_seconds(stored - 1).map(Some),
     }
 }
 
@@ -191,15 +183,11 @@ fn contents(input: &mut Input<'_>) -> Option<Fold> {
 
 fn row(input: &mut Input<'_>, head: u64) -> Option<Status> {
     let serial = input.serial()?;
-    let &[state, reason] = input.take()?;
+    let &[state, code] = input.take()?;
     let fields = StatusFields {
         serial,
         state: State::from_code(state)?,
-        reason: if reason == 0 {
-            None
-        } else {
-            Some(Reason::from_code(reason)?)
-        },
+        reason: reason(code)?,
         revoked_at: input.time()?,
         invalidity_date: input.time()?,
         not_after: input.time()?,

@@ -169,8 +169,10 @@ impl Fold {
             self.recent
                 .extend(changed.into_iter().map(|status| (status.serial(), status)));
         } else {
+            // The base is large, and gone through once.
             if !self.recent.is_empty() {
-                self.base = Arc::new(collected(&self.base, self.recent.values()));
+                let recent: Vec<_> = self.recent.values().copied().collect();
+                changed = collected(&recent, changed.iter());
                 self.recent.clear();
             }
             self.base = Arc::new(collected(&self.base, changed.iter()));

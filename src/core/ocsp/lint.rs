@@ -163,7 +163,10 @@ impl Response<'_> {
         );
         let cutoff = cutoff.as_deref().map(|list| match list {
             [one] if one.id == oid::OCSP_ARCHIVE_CUTOFF && !one.critical => {
-                time(&mut Reader::new(one.value)).ok()
+                let mut value = Reader::new(one.value);
+                let at = time(&mut value).ok()?;
+                value.finish("octets behind the archive cutoff").ok()?;
+                Some(at)
             }
             _ => None,
         });

@@ -148,11 +148,7 @@ impl Container {
 
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>, DriverError> {
         let prefix = format!("{folder}/");
-        let what = Call {
-            operation: format!("list {}/{prefix}", self.name),
-            role: READ,
-            limit: LARGE,
-        };
+        let what = self.call("list", &prefix, READ);
         let listed = call(&what, || async {
             let options = BlobContainerClientListBlobsOptions {
                 prefix: Some(prefix.clone()),

@@ -92,7 +92,7 @@ impl Identity {
 }
 
 /// The scope of tokens for storage.
-const STORAGE: &str = "https://storage.azure.com/.default";
+pub(super) const STORAGE: &str = "https://storage.azure.com/.default";
 
 /// Reads from a token who it was issued to. The token is not verified: it came from our own
 /// identity provider, and what it says only goes into the journal.

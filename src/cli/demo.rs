@@ -130,12 +130,10 @@ async fn revoke(ca: &Ca, dir: &Path) -> Result<(), Failure> {
         let request = match reason {
             None => schema::record(ca, &certificate),
             Some(reason) => Revocation {
-                serial: Some(certificate.serial.to_string()),
                 reason: Some(reason.name().to_owned()),
-                not_after: Some(certificate.not_after),
                 ..Revocation::default()
             }
-            .request(ca, now),
+            .of_certificate(ca, &certificate, now),
         };
         requests.push(request.map_err(Failure::failed)?);
     }

@@ -158,6 +158,14 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     }
 }
 
+/// What failed for each of several issuers, a line each.
+fn failures(errors: &[String]) -> Result<(), Failure> {
+    match errors {
+        [] => Ok(()),
+        errors => Err(Failure::failed(errors.join("\nrescind: "))),
+    }
+}
+
 fn complain(why: &(dyn Error + 'static), code: u8) -> ExitCode {
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "rescind: {}", Chain(why));
@@ -258,6 +266,14 @@ impl Context {
 
     async fn cas(&self) -> Result<Vec<Ca>, Failure> {
         open(&self.configuration()?).await
+    }
+
+    /// The issuer with this name, or all.
+    async fn chosen(&self, name: Option<&str>) -> Result<Vec<Ca>, Failure> {
+        match name {
+            Some(name) => Ok(vec![self.ca(name).await?]),
+            None => self.cas().await,
+        }
     }
 
     /// The issuer with this name.

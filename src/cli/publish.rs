@@ -8,10 +8,11 @@ use clap::{
 };
 use indicatif::ProgressBar;
 
-use super::{Context, Failure, change::actor, now, print, print_json};
+use super::{Context, Failure, change::actor, failures, now, print, print_json};
 use crate::{
     ca::Ca,
     core::{chain::Chain, crl::gate::Gate, serial::CrlNumber},
+    server::health::or_none,
     stories::{
         publish::{self, Accepted, Became, Options, Outcome},
         revoke::Author,
@@ -82,10 +83,7 @@ fn gate() -> impl TypedValueParser<Value = Gate> {
 
 impl Publish {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let cas = match &self.issuer {
-            Some(name) => vec![context.ca(name).await?],
-            None => context.cas().await?,
-        };
+        let cas = context.chosen(self.issuer.as_deref()).await?;
         let mut lines = Vec::new();
         for ca in &cas {
             lines.push(self.pass(ca, self.accepted(ca).await?).await);
@@ -104,11 +102,7 @@ impl Publish {
             .iter()
             .filter_map(|line| Some(format!("{}: {}", line.name, line.error.as_ref()?)));
         let errors: Vec<_> = errors.collect();
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::failed(errors.join("\nrescind: ")))
-        }
+        failures(&errors)
     }
 
     /// The gate to pass, and what the journal is to say of it.
@@ -149,9 +143,7 @@ impl Publish {
 
     fn tell(&self, line: &IssuerLine) -> Result<(), Failure> {
         let IssuerLine { name, reason, .. } = line;
-        let number = line
-            .crl_number
-            .map_or("none".to_owned(), |number| number.to_string());
+        let number = or_none(line.crl_number);
         if line.published {
             print(format_args!(
                 "{name}: published CRL number {number} ({reason})"

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Context, Failure, now, print, print_json};
 use crate::stories::replicate;
 use crate::{
-    config::values::{Source, shown},
+    config::{Config, values::shown},
     core::{
         crl::scope::{Scope, Shard},
         journal::change_set::Linked,
@@ -213,54 +213,50 @@ fn one_line(text: &str) -> String {
 
 async fn history(ca: &crate::ca::Ca, serial: Serial) -> Result<Vec<Happened>, Failure> {
     let mut history = Vec::new();
+    read_journal(ca, |Linked { set, .. }| {
+        let change = set
+            .changes
+            .iter()
+            .find(|change| change.status.serial() == serial);
+        history.extend(change.map(|change| Happened {
+            seq: set.seq,
+            at: set.at.to_string(),
+            event: change.event.name(),
+            actor: set.actor.clone(),
+            comment: set.comment.clone(),
+        }));
+        Ok(())
+    })
+    .await?;
+    Ok(history)
+}
+
+async fn read_journal(
+    ca: &crate::ca::Ca,
+    mut show: impl FnMut(&Linked) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut seq = 0;
     loop {
-        let page = ca
-            .index
-            .journal(&ca.name, seq, PAGE)
-            .await
-            .map_err(Failure::failed)?;
+        let page = ca.index.journal(&ca.name, seq, PAGE).await;
+        let page = page.map_err(Failure::failed)?;
         let Some(last) = page.last() else {
-            return Ok(history);
+            return Ok(());
         };
         seq = last.set.seq;
-        for Linked { set, .. } in &page {
-            let change = set
-                .changes
-                .iter()
-                .find(|change| change.status.serial() == serial);
-            history.extend(change.map(|change| Happened {
-                seq: set.seq,
-                at: set.at.to_string(),
-                event: change.event.name(),
-                actor: set.actor.clone(),
-                comment: set.comment.clone(),
-            }));
-        }
+        page.iter().try_for_each(&mut show)?;
     }
 }
 
 pub(super) async fn log(context: &Context, of: &OfIssuer) -> Result<(), Failure> {
     let ca = context.ca(&of.issuer).await?;
-    let mut seq = 0;
-    loop {
-        let page = ca
-            .index
-            .journal(&ca.name, seq, PAGE)
-            .await
-            .map_err(Failure::failed)?;
-        let Some(last) = page.last() else {
-            return Ok(());
-        };
-        seq = last.set.seq;
-        for linked in &page {
-            if context.json {
-                print_json(&logged(linked))?
-            } else {
-                print_logged(linked)?
-            }
+    read_journal(&ca, |linked| {
+        if context.json {
+            print_json(&logged(linked))
+        } else {
+            print_logged(linked)
         }
-    }
+    })
+    .await
 }
 
 fn logged(linked: &Linked) -> serde_json::Value {
@@ -430,8 +426,8 @@ impl Urls {
 
 pub(super) fn config(context: &Context) -> Result<(), Failure> {
     // Everything must be sound before it is shown as understood.
-    context.configuration()?;
-    let (values, _) = context.values()?;
+    let (values, folder) = context.values()?;
+    Config::from_values(&values, &folder).map_err(Failure::usage)?;
     let mut all = serde_json::Map::new();
     for (path, texts, source) in values.all() {
         let text = shown(&texts.join(", "));
@@ -439,11 +435,6 @@ pub(super) fn config(context: &Context) -> Result<(), Failure> {
             let value = serde_json::json!({ "value": text, "source": source.to_string() });
             all.insert(path.to_owned(), value);
         } else {
-            let source = if *source == Source::Default {
-                "default".to_owned()
-            } else {
-                source.to_string()
-            };
             print(format_args!("{path} = {text:?}  # {source}"))?;
         }
     }

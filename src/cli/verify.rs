@@ -3,7 +3,7 @@
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{Context, Failure, print, print_json};
+use super::{Context, Failure, failures, print, print_json};
 use crate::{core::chain::Chain, stories::verify};
 
 /// `rescind verify`.
@@ -16,10 +16,7 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let cas = match &self.issuer {
-            Some(name) => vec![context.ca(name).await?],
-            None => context.cas().await?,
-        };
+        let cas = context.chosen(self.issuer.as_deref()).await?;
         let (mut lines, mut errors) = (vec![], vec![]);
         for ca in &cas {
             let spinner = ProgressBar::new_spinner();
@@ -50,10 +47,6 @@ impl Verify {
         if context.json {
             print_json(&serde_json::json!({ "issuers": lines }))?;
         }
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::failed(errors.join("\nrescind: ")))
-        }
+        failures(&errors)
     }
 }

@@ -121,7 +121,7 @@ fn admit<'a>(app: &'a App, headers: &HeaderMap, issuer: &str) -> Result<&'a Ca, 
         Access::Closed => {
             return Err(ProblemDocument::new(
                 StatusCode::FORBIDDEN,
-                "the API is closed: RESCIND_API_TOKEN is not set",
+                "the API is closed: RESCIND_API_TOKEN is not set, or the function api is disabled",
             ));
         }
         Access::Token(token) => {

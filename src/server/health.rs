@@ -8,7 +8,11 @@ use crate::{
     ca::{Ca, CredentialPlace, credential::Credential},
     core::{
         chain::Chain,
-        crl::{SignedCrl, gate::Previous, scope::Scope},
+        crl::{
+            SignedCrl,
+            gate::{Previous, PreviousError},
+            scope::Scope,
+        },
         time::{CLOCK_SKEW, Timestamp},
     },
     store::{Versioned, content::Label},
@@ -167,11 +171,7 @@ async fn shelf(ca: &Ca, now: Timestamp, status: &mut IssuerStatus) {
             );
         }
         Err(error) => {
-            let name = ca.shelf.name(".crl");
-            status.found.push(Problem::Other(format!(
-                "the shelf's {name} is not a CRL of ours: {}",
-                Chain(&error)
-            )));
+            status.found.push(not_ours(ca, Scope::Full, &error));
         }
     }
 }
@@ -201,19 +201,21 @@ async fn beside(ca: &Ca, scope: Scope, now: Timestamp) -> Option<Problem> {
                 let crl = previous.crl();
                 lateness(ca, scope, (crl.this_update, crl.next_update), now).map(Problem::Late)
             }
-            Err(error) => {
-                let name = ca.shelf.name(&scope.file());
-                Some(Problem::Other(format!(
-                    "the shelf's {name} is not a CRL of ours: {}",
-                    Chain(&error)
-                )))
-            }
+            Err(error) => Some(not_ours(ca, scope, &error)),
         },
         Ok(None) => Some(Problem::Late(format!(
             "there is no {scope} CRL on the shelf; run `rescind publish`"
         ))),
         Err(error) => Some(Problem::Other(Chain(&error).to_string())),
     }
+}
+
+fn not_ours(ca: &Ca, scope: Scope, error: &PreviousError) -> Problem {
+    let name = ca.shelf.name(&scope.file());
+    Problem::Other(format!(
+        "the shelf's {name} is not a CRL of ours: {}",
+        Chain(error)
+    ))
 }
 
 /// The change set that the CRL was made from must be in the journal: an index put back from a
@@ -270,8 +272,8 @@ fn lateness(
     if this_update > now.after(CLOCK_SKEW) {
         Some(format!(
             "{what} is dated in the future, {this_update}, and refused until then: it was made by \
-             a clock that ran ahead. Publish with `--issuer {} --accept this_update_went_back \
-             --comment WHY`",
+             a clock that ran ahead. Run `rescind publish --issuer {} \
+             --accept this_update_went_back --comment WHY`",
             ca.name
         ))
     } else if next <= now {

@@ -127,16 +127,29 @@ async fn commit_chunk(
             seq: commit.head.seq,
             changed: commit.linked.set.changes.len(),
         };
-        // The commit point. Before it nothing was changed; after it the revocation is in the
-        // journal for good.
-        match ca.index.commit(&ca.name, commit, version).await {
-            Ok(()) => return Ok(committed),
-            Err(error) if error.kind == ErrorKind::Conflict && attempt < ATTEMPTS => {
-                attempt += 1;
-                tokio::time::sleep(back_off(attempt, now)).await;
-            }
-            Err(error) => return Err(error.into()),
+        if is_committed(ca, commit, version, &mut attempt, now).await? {
+            return Ok(committed);
         }
+    }
+}
+
+/// The commit point. Before it nothing was changed; after it the revocation is in the journal for
+/// good. A race that was lost is answered with false, after a pause.
+async fn is_committed(
+    ca: &Ca,
+    commit: Commit,
+    version: Version,
+    attempt: &mut u32,
+    now: Timestamp,
+) -> Result<bool, RevokeError> {
+    match ca.index.commit(&ca.name, commit, version).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind == ErrorKind::Conflict && *attempt < ATTEMPTS => {
+            *attempt += 1;
+            tokio::time::sleep(back_off(*attempt, now)).await;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -151,13 +164,8 @@ pub async fn remark(ca: &Ca, author: &Author, now: Timestamp) -> Result<u64, Rev
         } = head(ca).await?;
         let commit = Commit::behind(&head, set(&head, author, now, vec![]), head.counts);
         let seq = commit.head.seq;
-        match ca.index.commit(&ca.name, commit, version).await {
-            Ok(()) => return Ok(seq),
-            Err(error) if error.kind == ErrorKind::Conflict && attempt < ATTEMPTS => {
-                attempt += 1;
-                tokio::time::sleep(back_off(attempt, now)).await;
-            }
-            Err(error) => return Err(error.into()),
+        if is_committed(ca, commit, version, &mut attempt, now).await? {
+            return Ok(seq);
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::{
     Azure,
     entity::{self, Operation},
+    identity,
     retry::Failed,
     row::RowError,
 };
@@ -67,7 +68,7 @@ impl Table {
         let bearer = identity.map(|identity| -> Arc<dyn Policy> {
             Arc::new(BearerTokenAuthorizationPolicy::new(
                 identity,
-                ["https://storage.azure.com/.default"],
+                [identity::STORAGE],
             ))
         });
         let (name, version) = (

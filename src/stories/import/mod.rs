@@ -228,17 +228,13 @@ fn read(
         ImportForm::Crl => crl::read(&bytes, origin.signer.unwrap_or(ca.issuer.certificate())),
         ImportForm::Jsonl => jsonl::read(&bytes),
     }?;
-    let ahead = content
-        .requests
-        .iter()
-        .find_map(|request| match request.action {
-            Action::Revoke { at, .. } if at > now => Some((request.serial, at)),
-            _ => None,
-        });
-    match ahead {
-        Some((serial, at)) => Err(FileError::Future { serial, at }),
-        None => Ok(content),
+    for request in &content.requests {
+        if let Some(at) = date(request).filter(|at| *at > now) {
+            let serial = request.serial;
+            return Err(FileError::Future { serial, at });
+        }
     }
+    Ok(content)
 }
 
 /// How many requests would change something, and the newest change set.

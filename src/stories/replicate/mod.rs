@@ -77,49 +77,38 @@ fn distrust(ca: &Ca, error: ReplicaError) -> LevelError {
     }
 }
 
+fn behind(ca: &Ca, head: u64, journal: u64) -> LevelError {
+    distrust(ca, ReplicaError::Behind { head, journal })
+}
+
 /// Reads the index, or what is new in it since `known`, until it is level with the head.
 pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelError> {
-    let empty = Fold::new(&ca.issuer.spki_hash());
     let mut fold = match known {
         Some(known) => known.resume(),
-        None => checkpoint::load(ca).await.unwrap_or(empty),
+        None => {
+            let checkpoint = checkpoint::load(ca).await;
+            checkpoint.unwrap_or_else(|| Fold::new(&ca.issuer.spki_hash()))
+        }
     };
-    for _ in 0..MOVES {
+    let mut moves = 0;
+    loop {
         let Some(Versioned { value: head, .. }) = ca.index.head(&ca.name).await? else {
             let empty = Fold::new(&ca.issuer.spki_hash());
             let head = Head::genesis(&ca.issuer.spki_hash());
             return match known {
                 // The head was there before: the index was emptied under us.
-                Some(known) if known.head().seq > 0 => Err(distrust(
-                    ca,
-                    ReplicaError::Behind {
-                        head: 0,
-                        journal: known.head().seq,
-                    },
-                )),
+                Some(known) if known.head().seq > 0 => Err(behind(ca, 0, known.head().seq)),
                 _ => empty.level(&head).map_err(|error| distrust(ca, error)),
             };
         };
         if head.seq < fold.seq() {
             // What was read before this head was read is newer than it: the index went back.
-            return Err(distrust(
-                ca,
-                ReplicaError::Behind {
-                    head: head.seq,
-                    journal: fold.seq(),
-                },
-            ));
+            return Err(behind(ca, head.seq, fold.seq()));
         }
         while fold.seq() < head.seq {
             let sets = read_on(ca, &fold, head.seq).await?;
             if sets.is_empty() {
-                return Err(distrust(
-                    ca,
-                    ReplicaError::Behind {
-                        head: head.seq,
-                        journal: fold.seq(),
-                    },
-                ));
+                return Err(behind(ca, head.seq, fold.seq()));
             }
             fold.read(&sets).map_err(|error| distrust(ca, error))?;
         }
@@ -127,10 +116,9 @@ pub async fn level(ca: &Ca, known: Option<&Replica>) -> Result<Replica, LevelErr
             return fold.level(&head).map_err(|error| distrust(ca, error));
         }
         // Commits came between reading the head and the journal; look at the head again.
+        moves += 1;
+        if moves == MOVES {
+            return Err(behind(ca, head.seq, fold.seq()));
+        }
     }
-    let error = ReplicaError::Behind {
-        head: 0,
-        journal: fold.seq(),
-    };
-    Err(distrust(ca, error))
 }

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::timeout,
@@ -21,6 +20,7 @@ use crate::{
     config::Unlisted,
     core::{
         chain::Chain,
+        digest::Digest,
         journal::{change_set::ChainHash, replica::Replica},
         ocsp::{CertId, CertStatus, Preferred, Request},
         revocation::Status,
@@ -70,7 +70,7 @@ pub struct CredentialState {
     pub credential: Option<Arc<Credential>>,
     is_revoked: bool,
     /// SHA-256 of its PEM text: what did not change is not read again.
-    fingerprint: [u8; 32],
+    fingerprint: Option<Digest>,
     looked_at: Option<Timestamp>,
     problem: Option<String>,
 }
@@ -412,8 +412,8 @@ impl CredentialState {
             Ok(None) => return self.problem = None,
             Err(error) => return self.problem = Some(Chain(&error).to_string()),
         };
-        let fingerprint: [u8; 32] = Sha256::digest(&pem).into();
-        if fingerprint == self.fingerprint && self.credential.is_some() {
+        let fingerprint = Some(Digest::of(&pem));
+        if fingerprint == self.fingerprint {
             return self.problem = None;
         }
         match Credential::from_pem(&pem, &ca.issuer) {

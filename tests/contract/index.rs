@@ -20,7 +20,7 @@ use rescind::facade::{
     stories::revoke::{Author, remark},
 };
 
-use super::place::Place;
+use super::place::{Place, level};
 use crate::support::at;
 
 fn serial(number: u64) -> Serial {
@@ -113,13 +113,7 @@ pub async fn an_empty_index_has_no_head_no_journal_and_no_rows<P: Place>() {
     assert_eq!(ca.index.journal(&ca.name, 0, 1000).await.unwrap(), []);
     assert_eq!(rows(&ca, [1, 2]).await, []);
     assert_eq!(ca.index.row(&ca.name, Scope::Full).await.unwrap(), None);
-    assert_eq!(
-        *rescind::facade::stories::replicate::level(&ca, None)
-            .await
-            .unwrap()
-            .head(),
-        genesis(&ca)
-    );
+    assert_eq!(*level(&ca).await.head(), genesis(&ca));
 }
 
 pub async fn a_commit_is_read_back_whole<P: Place>() {
@@ -140,14 +134,7 @@ pub async fn a_commit_is_read_back_whole<P: Place>() {
     );
     let known = rows(&ca, [1, 2, 3]).await;
     assert_eq!(known, [1, 2].map(|number| revoked(number).with_seq(1)));
-    assert_eq!(
-        rescind::facade::stories::replicate::level(&ca, None)
-            .await
-            .unwrap()
-            .counts()
-            .revoked,
-        2
-    );
+    assert_eq!(level(&ca).await.counts().revoked, 2);
 }
 
 pub async fn every_field_of_a_status_is_kept<P: Place>() {
@@ -189,9 +176,7 @@ pub async fn every_field_of_a_status_is_kept<P: Place>() {
         ca.index.journal(&ca.name, 0, 1).await.unwrap(),
         [commit.linked]
     );
-    rescind::facade::stories::replicate::level(&ca, None)
-        .await
-        .unwrap();
+    level(&ca).await;
 }
 
 pub async fn texts_are_kept_to_the_letter<P: Place>() {
@@ -227,13 +212,7 @@ pub async fn texts_are_kept_to_the_letter<P: Place>() {
             "{text:?}"
         );
     }
-    assert_eq!(
-        *rescind::facade::stories::replicate::level(&ca, None)
-            .await
-            .unwrap()
-            .head(),
-        head
-    );
+    assert_eq!(*level(&ca).await.head(), head);
 }
 
 pub async fn a_full_change_set_fits_one_commit<P: Place>() {
@@ -335,14 +314,7 @@ pub async fn one_of_many_commits_at_once_wins<P: Place>() {
     let lost: Vec<_> = lost.map(|error| error.kind).collect();
     assert_eq!(lost, [ErrorKind::Conflict; 7]);
     assert_eq!(rows(&ca, 10..18).await.len(), 1);
-    assert_eq!(
-        rescind::facade::stories::replicate::level(&ca, None)
-            .await
-            .unwrap()
-            .head()
-            .seq,
-        2
-    );
+    assert_eq!(level(&ca).await.head().seq, 2);
 }
 
 pub async fn the_journal_comes_in_order_and_within_its_limit<P: Place>() {
@@ -377,9 +349,7 @@ pub async fn the_journal_is_read_past_a_thousand_change_sets<P: Place>() {
         seqs(ca.index.journal(&ca.name, 1024, 1024).await.unwrap()),
         (1025..=1030).collect::<Vec<_>>()
     );
-    let replica = rescind::facade::stories::replicate::level(&ca, None)
-        .await
-        .unwrap();
+    let replica = level(&ca).await;
     assert_eq!((replica.head(), replica.counts().revoked), (&head, 1030));
 }
 
@@ -409,9 +379,7 @@ pub async fn a_change_set_without_changes_and_texts_is_kept<P: Place>() {
         [("ada@contoso.example", "scope_changed accepted"), ("", "")]
     );
     assert!(sets.iter().all(|linked| linked.set.changes.is_empty()));
-    let replica = rescind::facade::stories::replicate::level(&ca, None)
-        .await
-        .unwrap();
+    let replica = level(&ca).await;
     assert_eq!(
         (
             replica.head().seq,

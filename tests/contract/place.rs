@@ -9,11 +9,13 @@ use rescind::facade::{
             scope::{Contains, Scope},
         },
         digest::Digest,
+        journal::replica::Replica,
         seal::Checked,
         serial::{CrlNumber, Serial},
         time::Window,
     },
     store::content::Label,
+    stories::replicate,
 };
 
 use crate::support::{self, at, pki::Key};
@@ -43,11 +45,14 @@ pub trait Place: Sized {
     }
 }
 
+/// All that the index says, followed to its head.
+pub async fn level(ca: &Ca) -> Replica {
+    replicate::level(ca, None).await.unwrap()
+}
+
 /// A CRL with this number, made from the index as it is.
 pub async fn made(ca: &Ca, number: u64) -> (Checked<Crl>, Label) {
-    let replica = rescind::facade::stories::replicate::level(ca, None)
-        .await
-        .unwrap();
+    let replica = level(ca).await;
     let now = at(support::now());
     let plan = CrlPlan {
         window: Window::new(now.before(ca.crl.backdate), now.after(ca.crl.validity)).unwrap(),

@@ -2,7 +2,7 @@
 
 use rescind::facade::stories::publish::{Options, publish};
 
-use super::place::{Place, made};
+use super::place::{Place, level, made};
 use crate::support::{at, judge::crl_verifies, now, pki::Key};
 
 /// Every kind of key that either place has.
@@ -75,8 +75,6 @@ pub async fn a_credential_of_a_pass_can_be_used<P: Place>() {
         .unwrap();
     assert!(credential.is_valid(time) && !credential.is_due(time));
     // Its serial is in the journal.
-    let replica = rescind::facade::stories::replicate::level(&ca, None)
-        .await
-        .unwrap();
+    let replica = level(&ca).await;
     assert!(replica.get(&credential.certificate.serial).is_some());
 }

@@ -1,11 +1,14 @@
 //! Taking over another CA's revocations, where OpenSSL made the CRL, and says what is in it and in
 //! ours.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs};
+use std::{collections::BTreeMap, fs};
 
 use crate::{
     openssl::openssl_ok,
-    support::{ISSUER, Plan, Site, pki::Key, stories::amazon},
+    support::{
+        ISSUER, Site,
+        stories::{amazon, fabrikam, many_revocations},
+    },
 };
 
 /// What OpenSSL reads in a DER CRL: date, reason and invalidity date by serial.
@@ -64,12 +67,7 @@ struct OldCa {
 
 impl OldCa {
     fn new() -> Self {
-        let plan = Plan {
-            key: Key::Rsa2048,
-            subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048",
-            ..Plan::default()
-        };
-        Self { site: plan.build() }
+        Self { site: fabrikam() }
     }
 
     fn ca(&self) -> String {
@@ -119,30 +117,9 @@ fn line(serial: &str, date_and_reason: &str) -> String {
 #[test]
 fn openssl_finds_a_crl_that_it_made_in_ours() {
     let mut index = String::new();
-    for at in 0..14_102u32 {
-        // 16 octets that do not come in order, dates over 13 months, few reasons.
-        let serial = format!(
-            "0{:X}{:026X}",
-            at % 15 + 1,
-            u128::from(at.wrapping_mul(2_654_435_761)) << 32 | 0xabcd
-        );
-        let (month, day, hour) = (at / 1085 % 12 + 1, at / 40 % 28 + 1, at % 24);
-        let date = format!(
-            "24{month:02}{day:02}{hour:02}{:02}{:02}Z",
-            at % 60,
-            at * 7 % 60
-        );
-        let reason = match at % 5000 {
-            0 => ",affiliationChanged",
-            1 => ",keyCompromise",
-            _ => "",
-        };
-        write!(
-            index,
-            "{}",
-            line(&format!("{at:04X}{serial}"), &format!("{date}{reason}"))
-        )
-        .unwrap();
+    for (serial, date, reason) in many_revocations() {
+        let reason = reason.map(|name| format!(",{name}")).unwrap_or_default();
+        index += &line(&serial, &format!("{date}{reason}"));
     }
     let old = OldCa::new();
     let point = "2.5.29.28 = critical, ASN1:SEQUENCE:idp\n[idp]\nname = IMPLICIT:0,SEQUENCE:full\n\

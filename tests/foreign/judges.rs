@@ -110,15 +110,7 @@ fn revoke_for_every_reason(site: &Site) {
     ]);
     let far = r#"{"serial":"ba","state":"revoked","revoked_at":"2025-01-01T00:00:00Z","reason":"keyCompromise",
         "invalidity_date":"2050-01-01T00:00:00Z"}"#;
-    fs::write(site.path("far.jsonl"), far.replace('\n', "")).unwrap();
-    site.ok(&[
-        "import",
-        "--issuer",
-        ISSUER,
-        "--from",
-        "jsonl",
-        &site.file("far.jsonl"),
-    ]);
+    site.import_rows(&far.replace('\n', ""));
 }
 
 /// `openssl crl -verify` and `openssl verify -crl_check` about what is on the shelf; keeps it as

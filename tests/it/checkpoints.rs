@@ -19,15 +19,7 @@ fn site() -> Site {
         )
         .unwrap();
     }
-    fs::write(site.path("rows.jsonl"), lines).unwrap();
-    site.ok(&[
-        "import",
-        "--issuer",
-        ISSUER,
-        "--from",
-        "jsonl",
-        &site.file("rows.jsonl"),
-    ]);
+    site.import_rows(&lines);
     site.publish(&[]);
     site
 }

@@ -370,15 +370,7 @@ fn export_into_a_closed_pipe_is_no_error() {
         let line = json!({"serial": format!("{at:x}"), "state": "revoked", "revoked_at": "2026-01-01T00:00:00Z"});
         format!("{line}\n")
     });
-    fs::write(site.path("many.jsonl"), lines.collect::<String>()).unwrap();
-    site.ok(&[
-        "import",
-        "--issuer",
-        ISSUER,
-        "--from",
-        "jsonl",
-        "many.jsonl",
-    ]);
+    site.import_rows(&lines.collect::<String>());
     let mut child = site.spawn(&["export", "--issuer", ISSUER]);
     drop(child.stdout.take());
     let output = Output::of(child.wait_with_output().unwrap());

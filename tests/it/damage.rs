@@ -41,9 +41,7 @@ fn a_damaged_hash_in_the_checkpoints_row_makes_another_checkpoint_due() {
             )
         })
         .collect();
-    fs::write(site.path("rows.jsonl"), lines.join("\n")).unwrap();
-    let file = site.file("rows.jsonl");
-    site.ok(&["import", "--issuer", ISSUER, "--from", "jsonl", &file]);
+    site.import_rows(&lines.join("\n"));
     site.publish(&[]);
     let good = sha256(&site, "p.checkpoint");
     damage(&site, "p.checkpoint");

@@ -14,7 +14,7 @@ use crate::support::{
     ocsp::{self, Hash, Status},
     pem,
     pki::{self, Key},
-    stories::amazon,
+    stories::{amazon, fabrikam, many_revocations},
 };
 
 // CRLReasons (RFC 5280 §5.3.1).
@@ -167,12 +167,7 @@ struct OldCa {
 
 impl OldCa {
     fn new() -> Self {
-        let plan = Plan {
-            key: Key::Rsa2048,
-            subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048",
-            ..Plan::default()
-        };
-        Self { site: plan.build() }
+        Self { site: fabrikam() }
     }
 
     fn ca(&self) -> String {
@@ -222,25 +217,12 @@ fn entry(serial: &str, date: &str, reason: Option<u8>) -> Vec<u8> {
 
 #[test]
 fn generated_crl_of_the_same_size_and_shape_is_taken_over_and_each_is_answered() {
-    let all = (0..14_102u32).map(|at| {
-        // 16 octets that do not come in order, dates over 13 months, few reasons.
-        let serial = format!(
-            "0{:X}{:026X}",
-            at % 15 + 1,
-            u128::from(at.wrapping_mul(2_654_435_761)) << 32 | 0xabcd
-        );
-        let (month, day, hour) = (at / 1085 % 12 + 1, at / 40 % 28 + 1, at % 24);
-        let date = format!(
-            "24{month:02}{day:02}{hour:02}{:02}{:02}Z",
-            at % 60,
-            at * 7 % 60
-        );
-        let reason = match at % 5000 {
-            0 => Some(AFFILIATION_CHANGED),
-            1 => Some(KEY_COMPROMISE),
-            _ => None,
-        };
-        entry(&format!("{at:04X}{serial}"), &date, reason)
+    let all = many_revocations().map(|(serial, date, reason)| {
+        let reason = reason.map(|name| match name {
+            "affiliationChanged" => AFFILIATION_CHANGED,
+            _ => KEY_COMPROMISE,
+        });
+        entry(&serial, &date, reason)
     });
     let old = OldCa::new();
     let names = der::tlv(
@@ -518,15 +500,7 @@ fn json_lines_may_be_written_by_hand() {
     let site = Site::new();
     let text = "{\"serial\":\"0A:2E\",\"state\":\"revoked\",\"revoked_at\":\"2026-01-17T00:27:48Z\",\"reason\":null}\n\
                 \n{\"serial\":\"00FF\",\"state\":\"held\",\"revoked_at\":\"2026-01-17T00:27:48Z\"}";
-    fs::write(site.path("hand.jsonl"), text).unwrap();
-    site.ok(&[
-        "import",
-        "--issuer",
-        ISSUER,
-        "--from",
-        "jsonl",
-        &site.file("hand.jsonl"),
-    ]);
+    site.import_rows(text);
     assert_eq!(
         site.row("0a2e").unwrap()["revoked_at"],
         "2026-01-17T00:27:48Z"

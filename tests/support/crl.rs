@@ -1,5 +1,7 @@
 //! A CRL, taken apart by hand.
 
+use std::collections::BTreeSet;
+
 use super::der::{self, Extension};
 
 pub const AKI: &[u8] = &[0x55, 0x1d, 0x23];
@@ -107,6 +109,18 @@ impl Crl {
 
     pub fn serials(&self) -> Vec<String> {
         self.list().iter().map(Entry::hex).collect()
+    }
+
+    /// It has all that was `listed` on an earlier one, which it replaces.
+    pub fn lists_no_less_than(&self, listed: &mut BTreeSet<String>) {
+        let serials: BTreeSet<_> = self.serials().into_iter().collect();
+        assert!(
+            serials.is_superset(listed),
+            "CRL {} lost {:?}",
+            self.number(),
+            listed.difference(&serials)
+        );
+        *listed = serials;
     }
 
     /// The entry with this serial, in hexadecimal as OpenSSL prints it.

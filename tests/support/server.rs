@@ -67,13 +67,19 @@ pub fn free_port() -> u16 {
 }
 
 impl Site {
-    /// Serves, and waits until OCSP is answered.
+    /// Serves, and waits until OCSP is answered from the index in memory: before, answers are from
+    /// its rows, and not kept.
     pub fn serve(&self) -> Server {
         let server = self.serve_with(&[]);
         let probe = ocsp::request(&[self.issuer_id().usual("01")], None);
-        poll(Duration::from_secs(20), "the first OCSP answer", || {
-            (server.post("/ocsp", &probe).body != ocsp::TRY_LATER).then_some(())
-        });
+        poll(
+            Duration::from_secs(20),
+            "the first kept OCSP answer",
+            || {
+                server.post("/ocsp", &probe);
+                (server.metric("rescind_ocsp_cache_answers") > 0).then_some(())
+            },
+        );
         server
     }
 
@@ -126,6 +132,18 @@ impl Server {
     pub fn head(&self, path: &str) -> Reply {
         self.connect()
             .send(&request("HEAD", path, &[], b""), true)
+            .unwrap()
+    }
+
+    /// A sample of `/metrics`.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = String::from_utf8(self.get("/metrics", &[]).body).unwrap();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("no {name} in {text}"))
+            .parse()
             .unwrap()
     }
 

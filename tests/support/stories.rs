@@ -416,6 +416,41 @@ pub fn supply_credential(site: &Site, key: Key) -> String {
     pem
 }
 
+/// Another CA, whose revocations are to be taken over.
+pub fn fabrikam() -> Site {
+    let plan = Plan {
+        key: Key::Rsa2048,
+        subject: "/C=US/O=Fabrikam/CN=Fabrikam RSA 2048",
+        ..Plan::default()
+    };
+    plan.build()
+}
+
+/// As many revocations as [`amazon`]'s CRL has, of the same shape: serial in hexadecimal, UTCTime,
+/// name of the reason.
+pub fn many_revocations() -> impl Iterator<Item = (String, String, Option<&'static str>)> {
+    (0..14_102u32).map(|at| {
+        // 16 octets that do not come in order, dates over 13 months, few reasons.
+        let serial = format!(
+            "{at:04X}0{:X}{:026X}",
+            at % 15 + 1,
+            u128::from(at.wrapping_mul(2_654_435_761)) << 32 | 0xabcd
+        );
+        let (month, day, hour) = (at / 1085 % 12 + 1, at / 40 % 28 + 1, at % 24);
+        let date = format!(
+            "24{month:02}{day:02}{hour:02}{:02}{:02}Z",
+            at % 60,
+            at * 7 % 60
+        );
+        let reason = match at % 5000 {
+            0 => Some("affiliationChanged"),
+            1 => Some("keyCompromise"),
+            _ => None,
+        };
+        (serial, date, reason)
+    })
+}
+
 /// A real CA's CRL and certificate, if they are where the project's data are kept.
 pub fn amazon() -> Option<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/amazon");

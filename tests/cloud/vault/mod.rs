@@ -109,6 +109,28 @@ impl Vault {
 
     fn certify(&self, name: &str, plan: &CaPlan, material: std::sync::Arc<Material>) -> Ca {
         let (ca, attributes) = objects::certify(name, plan, &material);
+        let pem = ca.pem.clone();
+        self.put(name, ca, attributes, material, pem)
+    }
+
+    /// What an administrator imports: a certificate whose key is exportable, and so part of the
+    /// secret of that name.
+    pub fn import(&self, name: &str, key_pem: &str, certificate_pem: &str) -> Ca {
+        let ca = objects::imported(name, certificate_pem);
+        let pem = key_pem.trim().to_owned() + "\n" + certificate_pem;
+        let material = std::sync::Arc::new(Material::import(&pem::only(key_pem, "PRIVATE KEY")));
+        self.put(name, ca, Attributes::now(), material, pem)
+    }
+
+    /// A new version: the certificate, its key, and a secret with `pem`.
+    fn put(
+        &self,
+        name: &str,
+        ca: Ca,
+        attributes: Attributes,
+        material: std::sync::Arc<Material>,
+        pem: String,
+    ) -> Ca {
         let mut state = self.state.lock().unwrap();
         let version = ca.version.clone();
         let key = Key {
@@ -120,8 +142,8 @@ impl Vault {
         };
         state.keys.entry(name.to_owned()).or_default().push(key);
         let secret = Secret {
-            version: version.clone(),
-            value: ca.pem.clone(),
+            version,
+            value: pem,
             content_type: Some("application/x-pem-file".into()),
             attributes: attributes.clone(),
             managed: true,
@@ -140,47 +162,6 @@ impl Vault {
             .entry(name.to_owned())
             .or_default()
             .push(certificate);
-        ca
-    }
-
-    /// What an administrator imports: a certificate whose key is exportable, and so part of the
-    /// secret of that name.
-    pub fn import(&self, name: &str, key_pem: &str, certificate_pem: &str) -> Ca {
-        let ca = objects::imported(name, certificate_pem);
-        let attributes = Attributes::now();
-        let pem = key_pem.trim().to_owned() + "\n" + certificate_pem;
-        let material = std::sync::Arc::new(Material::import(&pem::only(key_pem, "PRIVATE KEY")));
-        let mut state = self.state.lock().unwrap();
-        let version = ca.version.clone();
-        let key = Key {
-            version: version.clone(),
-            material,
-            attributes: attributes.clone(),
-            ops: Key::signing(),
-            managed: true,
-        };
-        state.keys.entry(name.to_owned()).or_default().push(key);
-        let content_type = Some("application/x-pem-file".into());
-        let secret = Secret {
-            version,
-            value: pem,
-            content_type,
-            attributes: attributes.clone(),
-            managed: true,
-        };
-        state
-            .secrets
-            .entry(name.to_owned())
-            .or_default()
-            .push(secret);
-        state
-            .certificates
-            .entry(name.to_owned())
-            .or_default()
-            .push(Certificate {
-                ca: ca.clone(),
-                attributes,
-            });
         ca
     }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{ISSUER, contract::InAzure};
 use crate::{
     cloud::{CaPlan, Fault, Kind, Service},
-    contract::place::{Place, made},
+    contract::place::{Place, level, made},
     support::{at, block_on, der, now, pki},
 };
 
@@ -35,14 +35,7 @@ fn a_journal_in_tiny_pages_is_read_whole() {
                 "pages of {page}"
             );
             assert_eq!(seqs(2, 5).await, [3, 4, 5, 6, 7], "pages of {page}");
-            assert_eq!(
-                rescind::facade::stories::replicate::level(&ca, None)
-                    .await
-                    .unwrap()
-                    .counts()
-                    .revoked,
-                11
-            );
+            assert_eq!(level(&ca).await.counts().revoked, 11);
         });
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Deployment,
     history::{History, pass, revoke},
 };
-use crate::support::block_on;
+use crate::{contract::place::level, support::block_on};
 
 const ROUNDS: u64 = 100;
 
@@ -64,14 +64,7 @@ fn two_publishers_at_once_give_every_crl_a_number_of_its_own_and_lose_nothing() 
         );
         history.holds(&deployment, "at the end");
         assert_eq!(deployment.crl().list().len() as u64, ROUNDS);
-        assert_eq!(
-            rescind::facade::stories::replicate::level(&ca, None)
-                .await
-                .unwrap()
-                .counts()
-                .revoked,
-            ROUNDS
-        );
+        assert_eq!(level(&ca).await.counts().revoked, ROUNDS);
         history.verifies(&deployment).await;
     });
     assert_eq!(won + lost, 2 * ROUNDS);

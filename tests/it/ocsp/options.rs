@@ -1,13 +1,14 @@
 //! What a responder may be asked to say besides good and revoked: what was never issued, since when
 //! it remembers, and with which algorithm it signs (RFC 6960 §4.4).
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use crate::support::{
     ISSUER, Plan, Site, der,
     judge::response_verifies,
     ocsp::{Basic, IssuerId, NONCE, Status, nonce, preferring, request, status},
     pki::{self, Key},
+    poll,
     server::serving,
     stories::supply_credential,
 };
@@ -111,6 +112,11 @@ fn the_algorithm_that_a_client_prefers_is_used_if_a_credential_has_it() {
     let p256 = der::sequence(&[EC, &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]]);
     let other_curve = der::sequence(&[&item(ECDSA_SHA256, &p384), &item(RSA_SHA256, &[])]);
     let our_curve = der::sequence(&[&item(ECDSA_SHA256, &p256), &item(RSA_SHA256, &[])]);
+    // The credentials are read one after the other.
+    poll(Duration::from_secs(20), "the second credential", || {
+        let response = server.ocsp(&preferring(&id, &list(&[RSA_SHA256]), None));
+        (der::hex(&Basic::read(&response).algorithm) == RSA_SHA256).then_some(())
+    });
     for (what, wanted, expected) in [
         ("RSA", list(&[RSA_SHA256]), RSA_SHA256),
         ("ECDSA", list(&[ECDSA_SHA256]), ECDSA_SHA256),
